@@ -1,1 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
+"""Models: MultiSSL, its tasks, losses and balancers."""
+from .balancers import *  # noqa: F401,F403
+from .losses import *  # noqa: F401,F403
+from .selfsup import *  # noqa: F401,F403
+from .tasks import *  # noqa: F401,F403

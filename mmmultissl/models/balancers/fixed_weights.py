@@ -1,0 +1,62 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""One loss of many, by weights that do not change."""
+from typing import Dict, List, Optional
+
+import torch.nn as nn
+from torch import Tensor
+
+from mmmultissl.registry import MODELS
+
+TaskLosses = Dict[str, Dict[str, Tensor]]
+
+
+@MODELS.register_module()
+class FixedWeights(nn.Module):
+    """Multiplies each task's losses by a constant.
+
+    Args:
+        weights (dict, optional): Task name -> weight. Tasks that are not
+            named have weight 1. Defaults to None: a plain sum.
+    """
+
+    def __init__(self, weights: Optional[Dict[str, float]] = None) -> None:
+        super().__init__()
+        self.weights = dict(weights or {})
+
+    def set_tasks(self, names: List[str]) -> None:
+        """Learn which tasks there are.
+
+        Args:
+            names (list[str]): The names of the tasks.
+
+        Raises:
+            ValueError: If a weight is given to a task that is not there.
+        """
+        unknown = sorted(set(self.weights) - set(names) - {'_scope_'})
+        if unknown:
+            raise ValueError(
+                f'balancer.weights names {", ".join(unknown)}, but the tasks '
+                f'are {", ".join(names)}: weigh one of these.')
+
+    def forward(self, losses: TaskLosses) -> TaskLosses:
+        """Weigh the losses.
+
+        Args:
+            losses (dict): Task -> loss name -> scalar. Entries without
+                "loss" in the name are only logged and stay as they are.
+
+        Returns:
+            dict: The same, weighted.
+        """
+        return {
+            task: {
+                name: value *
+                self.weights.get(task, 1.) if 'loss' in name else value
+                for name, value in task_losses.items()
+            }
+            for task, task_losses in losses.items()
+        }
+
+    def extra_repr(self) -> str:
+        """Describe the module when it is printed."""
+        return f'weights={self.weights}'

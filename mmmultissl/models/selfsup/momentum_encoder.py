@@ -1,0 +1,154 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""The slowly moving copy of the trunk and of the necks that read it."""
+from copy import deepcopy
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Dict, List, Optional, Union
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from ..utils import training_progress
+
+
+@dataclass(frozen=True)
+class MomentumSchedule:
+    """The share of the online weights that enters an EMA copy at each step.
+
+    ``ema = (1 - momentum) * ema + momentum * online``, mmengine's convention:
+    MoCo's 0.999 is 0.001 here.
+
+    Args:
+        start (float): Momentum of the first step, in (0, 1].
+            Defaults to 0.001.
+        end (float, optional): Momentum of the last step, reached along half a
+            cosine (BYOL, arXiv:2006.07733, section 3.2). Defaults to None:
+            ``start`` throughout.
+    """
+
+    start: float = 0.001
+    end: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.start <= 1 or not 0 <= (self.end or 0) <= 1:
+            raise ValueError(
+                f'An EMA momentum of {self.start} to {self.end} is outside '
+                '(0, 1]: set the share of the online weights, such as 0.001 '
+                'where papers write 0.999.')
+
+    @classmethod
+    def of(cls, value: Union[float, dict]) -> 'MomentumSchedule':
+        """Make a schedule from a config's number or dict.
+
+        Args:
+            value (float | dict): A constant momentum, or the arguments.
+
+        Returns:
+            MomentumSchedule: The schedule.
+        """
+        return cls(**value) if isinstance(value, dict) else cls(value)
+
+    def now(self) -> float:
+        """Get the momentum of the running iteration."""
+        if self.end is None:
+            return self.start
+        done, total = training_progress()
+        annealing = (cos(pi * done / float(total)) + 1) / 2
+        return self.end - (self.end - self.start) * annealing
+
+    def __str__(self) -> str:
+        return (f'{self.start}' if self.end is None else
+                f'{self.start} to {self.end} along a cosine')
+
+
+class MomentumEncoder(nn.Module):
+    """An EMA copy of the trunk, with EMA copies of the necks of its tasks.
+
+    Its first update is a copy, so that weights loaded or initialised after
+    construction are the ones it starts from. It is a plain module on purpose:
+    mmengine does not initialise it again.
+
+    Args:
+        backbone (nn.Module): The online trunk.
+        schedule (MomentumSchedule): How fast it follows.
+    """
+
+    def __init__(self, backbone: nn.Module,
+                 schedule: MomentumSchedule) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.backbone = deepcopy(backbone).requires_grad_(False)
+        self.tasks = nn.ModuleDict()
+        self.steps = 0
+        self._seen_version: Optional[int] = None
+
+    def add_task(self, name: str, modules: Dict[str, nn.Module]) -> None:
+        """Keep EMA copies of a task's modules.
+
+        Args:
+            name (str): The task's name.
+            modules (dict): Name -> online module.
+        """
+        self.tasks[name] = nn.ModuleDict({
+            key: deepcopy(module).requires_grad_(False)
+            for key, module in modules.items()
+        })
+
+    @torch.no_grad()
+    def update(self, backbone: nn.Module,
+               tasks: Dict[str, Dict[str, nn.Module]]) -> None:
+        """Move towards the online weights, once per optimiser step.
+
+        Whether a step was made is read off the version counters that torch
+        keeps of every parameter: under gradient accumulation, or when a
+        gradient scaler skips a step, nothing moves. Buffers (BN statistics)
+        are copied.
+
+        Args:
+            backbone (nn.Module): The online trunk.
+            tasks (dict): Task name -> module name -> online module.
+        """
+        online = [backbone] + [
+            tasks[name][key] for name, copies in self.tasks.items()
+            for key in copies
+        ]
+        copies = [self.backbone] + [
+            copy for group in self.tasks.values() for copy in group.values()
+        ]
+        source = [p for module in online for p in module.parameters()]
+        target = [p for module in copies for p in module.parameters()]
+
+        version = sum(p._version for p in source)
+        if version != self._seen_version:
+            self._average(target, source)
+            self._seen_version = version
+            self.steps += 1
+        _copy([b for module in copies for b in module.buffers()],
+              [b for module in online for b in module.buffers()])
+
+    def _average(self, target: List[Tensor], source: List[Tensor]) -> None:
+        if self.steps == 0:
+            _copy(target, source)
+            return
+        momentum = self.schedule.now()
+        if self.schedule.end is None:
+            torch._foreach_lerp_(target, source, momentum)
+        else:
+            # The order of operations of mmpretrain's CosineEMA.
+            torch._foreach_mul_(target, 1 - momentum)
+            torch._foreach_add_(target, source, alpha=momentum)
+
+    def get_extra_state(self) -> Tensor:
+        """Get the number of updates for the state dict, as a CPU tensor."""
+        return torch.tensor(self.steps)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the number of updates from a state dict."""
+        self.steps = int(state)
+        self._seen_version = None
+
+
+def _copy(target: List[Tensor], source: List[Tensor]) -> None:
+    if target:
+        torch._foreach_copy_(target, source)

@@ -1,0 +1,189 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""Several self-supervised tasks on one backbone."""
+from typing import Dict, List, Optional, Union
+
+import torch
+import torch.nn as nn
+from mmengine.logging import print_log
+from mmengine.model import ModuleDict
+from mmpretrain.models import BaseSelfSupervisor
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmmultissl.registry import MODELS
+from .encoded_views import EncodedViews, TaskViews
+from .momentum_encoder import MomentumEncoder, MomentumSchedule
+
+
+@MODELS.register_module()
+class MultiSSL(BaseSelfSupervisor):
+    """Trains one backbone by several self-supervised tasks at once.
+
+    Multi-task combination of "Sound and Visual Representation Learning with
+    Multiple Pretraining Tasks" (CVPR 2022). That every view is encoded once
+    for all tasks, and that tasks with equal EMA schedules share one EMA
+    trunk, is our design: N contrastive tasks cost little more than one.
+
+    With a single task it computes what mmpretrain's own algorithm computes
+    from the same weights, queue and seed.
+
+    Args:
+        backbone (dict): Config of the trunk, such as ``mmpretrain.ResNet``.
+        tasks (dict): Task name -> config of a
+            :class:`~mmmultissl.models.tasks.PretextTask`. A task set to None
+            is left out, so that a child config can drop one.
+        balancer (dict, optional): Config of what makes one loss of many.
+            Defaults to ``dict(type='mmmultissl.FixedWeights')``, a plain sum.
+        shuffle_bn (bool): Whether EMA trunks see a batch shuffled over the
+            processes (MoCo). Set it to False with SyncBN or a trunk without
+            batch norm. Defaults to True.
+        channels_last (bool): Whether weights lie channels-last in memory,
+            which is faster for most convolutions. Defaults to False.
+        compile (bool | dict): Whether trunk and necks go through
+            ``torch.compile``, or its arguments. Defaults to False.
+        data_preprocessor (dict, optional): Config of the preprocessing on the
+            device. Defaults to None: mmpretrain's ``SelfSupDataPreprocessor``.
+        init_cfg (dict, optional): Config of the initialisation.
+            Defaults to None.
+
+    Raises:
+        ValueError: If there is no task, or a name or config cannot be used.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 tasks: Dict[str, Optional[dict]],
+                 balancer: Optional[dict] = None,
+                 shuffle_bn: bool = True,
+                 channels_last: bool = False,
+                 compile: Union[bool, dict] = False,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(
+            backbone=MODELS.build(backbone),
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg)
+        self.shuffle_bn = shuffle_bn
+        self.tasks = ModuleDict(_build_tasks(tasks))
+        self.balancer = MODELS.build(
+            balancer or dict(type='mmmultissl.FixedWeights'))
+        self.balancer.set_tasks(list(self.tasks))
+        self._share_momentum_encoders()
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+        if compile:
+            self._compile_parts({} if compile is True else compile)
+
+    def _share_momentum_encoders(self) -> None:
+        """Give every EMA schedule one trunk, and say who shares it."""
+        self.momentum = nn.ModuleDict()
+        self._encoder_of: Dict[str, str] = {}
+        sharers: Dict[MomentumSchedule, List[str]] = {}
+        for name, task in self.tasks.items():
+            if task.schedule is not None:
+                sharers.setdefault(task.schedule, []).append(name)
+        for number, (schedule, names) in enumerate(sharers.items()):
+            encoder = MomentumEncoder(self.backbone, schedule)
+            for name in names:
+                encoder.add_task(name, self.tasks[name].momentum_modules())
+                self._encoder_of[name] = f'ema{number}'
+            self.momentum[f'ema{number}'] = encoder
+            print_log(
+                f'EMA trunk ema{number} (momentum {schedule}) serves the '
+                f'task{"s" * (len(names) > 1)} {", ".join(names)}.',
+                logger='current')
+        without = [name for name in self.tasks if name not in self._encoder_of]
+        if without:
+            print_log(
+                f'No EMA trunk for the task{"s" * (len(without) > 1)} '
+                f'{", ".join(without)}.',
+                logger='current')
+
+    def _compile_parts(self, options: dict) -> None:
+        # Only what is a pure function of its input: queues and EMA updates
+        # write in place and would break the graph at every step.
+        parts = [self.backbone]
+        parts += [encoder.backbone for encoder in self.momentum.values()]
+        for task in self.tasks.values():
+            parts += task.compilable_modules()
+        for encoder in self.momentum.values():
+            parts += [m for task in encoder.tasks.values()
+                      for m in task.values()]
+        for part in parts:
+            part.compile(**options)
+
+    def loss(self,
+             inputs: Union[Dict[str, Tensor], List[Tensor]],
+             data_samples: Optional[List[DataSample]] = None,
+             **kwargs) -> Dict[str, Tensor]:
+        """Encode the views once and let every task compute its losses.
+
+        Args:
+            inputs (dict | list[Tensor]): View name -> batch, or mmpretrain's
+                list of views, which are named ``view0``, ``view1``, ...
+            data_samples (list, optional): mmpretrain's data samples.
+
+        Returns:
+            dict[str, Tensor]: ``{task}.{loss}`` -> weighted loss.
+        """
+        views = EncodedViews(
+            _name_views(inputs), self.backbone, self.shuffle_bn)
+        self._encode_queries(views)
+        self._update_momentum_encoders()
+
+        losses = {
+            name: task.loss(self._views_of(name, views), data_samples)
+            for name, task in self.tasks.items()
+        }
+        losses = self.balancer(losses)
+        return {
+            f'{name}.{key}': value
+            for name, task_losses in losses.items()
+            for key, value in task_losses.items()
+        }
+
+    def _encode_queries(self, views: EncodedViews) -> None:
+        # All of them before the EMA trunks move: these copy the BN statistics
+        # that the query passes have just updated, as mmpretrain's do.
+        for name, task in self.tasks.items():
+            for view in task.query_views:
+                views.query(view, f'Task "{name}"')
+
+    def _update_momentum_encoders(self) -> None:
+        online = {
+            name: self.tasks[name].momentum_modules()
+            for name in self._encoder_of
+        }
+        for encoder in self.momentum.values():
+            encoder.update(self.backbone, online)
+
+    def _views_of(self, name: str, views: EncodedViews) -> TaskViews:
+        key = self._encoder_of.get(name)
+        return TaskViews(views, name, self.momentum[key] if key else None)
+
+
+def _build_tasks(tasks: Dict[str, Optional[dict]]) -> Dict[str, nn.Module]:
+    if not isinstance(tasks, dict):
+        raise ValueError(
+            f'model.tasks is a {type(tasks).__name__}: write a dict of task '
+            'name -> config, so that a child config can change one task.')
+    used = {name: cfg for name, cfg in tasks.items()
+            if cfg is not None and name not in ('_scope_', '_delete_')}
+    if not used:
+        raise ValueError('model.tasks names no task: add one, such as '
+                         'moco=dict(type="mmmultissl.MoCoV2Task", ...).')
+    for name in used:
+        if ('.' in name or 'loss' in name or not name
+                or hasattr(nn.ModuleDict, name)):
+            raise ValueError(
+                f'A task cannot be called "{name}": use a name without a '
+                'dot or the word loss, and not one of a dict\'s methods, '
+                'such as moco.')
+    return {name: MODELS.build(cfg) for name, cfg in used.items()}
+
+
+def _name_views(
+        inputs: Union[Dict[str, Tensor], List[Tensor]]) -> Dict[str, Tensor]:
+    if isinstance(inputs, dict):
+        return inputs
+    return {f'view{i}': view for i, view in enumerate(inputs)}

@@ -1,0 +1,7 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""Parts that several models share."""
+from .batch_shuffle import batch_shuffle, no_shuffle
+from .progress import training_progress
+from .ring_queue import RingQueue
+
+__all__ = ['RingQueue', 'batch_shuffle', 'no_shuffle', 'training_progress']
