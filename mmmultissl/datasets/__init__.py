@@ -1,1 +1,10 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
+from mmmultissl.datasets.image_folder import ImageFolder
+from mmmultissl.datasets.samplers import PassSampler
+from mmmultissl.datasets.seeded_dataset import SeededDataset
+from mmmultissl.datasets.transforms import LoadImage, UnreadableImageError
+
+__all__ = [
+    'ImageFolder', 'LoadImage', 'PassSampler', 'SeededDataset',
+    'UnreadableImageError'
+]
