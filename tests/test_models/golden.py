@@ -10,23 +10,28 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mmmultissl.models import MultiSSL
 
 QUEUE, DIM, SIZE, BATCH = 64, 16, 64, 4
-TRUNK = dict(type='mmpretrain.ResNet', depth=18, norm_cfg=dict(type='BN'))
-BN_FREE_TRUNK = dict(
-    type='mmpretrain.ResNet', depth=18, norm_cfg=dict(type='GN',
-                                                      num_groups=8))
+# A ResNet-18 of a quarter of the width.
+TRUNK = dict(
+    type='mmpretrain.ResNet',
+    depth=18,
+    stem_channels=16,
+    base_channels=16,
+    norm_cfg=dict(type='BN'))
+WIDTH = 128
+BN_FREE_TRUNK = dict(TRUNK, norm_cfg=dict(type='GN', num_groups=8))
 HEAD = dict(
     type='mmpretrain.ContrastiveHead',
     loss=dict(type='mmpretrain.CrossEntropyLoss'),
     temperature=0.2)
 MOCO_NECK = dict(
     type='mmpretrain.MoCoV2Neck',
-    in_channels=512,
+    in_channels=WIDTH,
     hid_channels=32,
     out_channels=DIM,
     with_avg_pool=True)
 DENSE_NECK = dict(
     type='mmpretrain.DenseCLNeck',
-    in_channels=512,
+    in_channels=WIDTH,
     hid_channels=32,
     out_channels=DIM,
     num_grid=None)
@@ -117,7 +122,7 @@ def peer_of_kind(kind):
     bn = dict(type='BN1d')
     neck = dict(
         type='mmpretrain.NonLinearNeck',
-        in_channels=512,
+        in_channels=WIDTH,
         hid_channels=32,
         out_channels=DIM,
         norm_cfg=bn)
