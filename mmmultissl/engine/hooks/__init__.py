@@ -1,1 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
+from mmmultissl.engine.hooks.finite_loss_hook import FiniteLossHook
+from mmmultissl.engine.hooks.resume_record_hook import ResumeRecordHook
+from mmmultissl.engine.hooks.skipped_sample_hook import SkippedSampleHook
+
+__all__ = ['FiniteLossHook', 'ResumeRecordHook', 'SkippedSampleHook']
