@@ -1,6 +1,10 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
+from mmmultissl.engine.hooks.checkpoint_hook import SafeCheckpointHook
 from mmmultissl.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmmultissl.engine.hooks.resume_record_hook import ResumeRecordHook
 from mmmultissl.engine.hooks.skipped_sample_hook import SkippedSampleHook
 
-__all__ = ['FiniteLossHook', 'ResumeRecordHook', 'SkippedSampleHook']
+__all__ = [
+    'FiniteLossHook', 'ResumeRecordHook', 'SafeCheckpointHook',
+    'SkippedSampleHook'
+]
