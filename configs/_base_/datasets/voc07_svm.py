@@ -1,0 +1,26 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# VOC07 SVM in mmselfsup's protocol: the short side to 256 (of 224), then both
+# sides to 224. The labels come from ImageSets/Main.
+# Statistics of ImageNet, for RGB in [0, 255].
+data_preprocessor = dict(
+    type='mmpretrain.ClsDataPreprocessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True)
+
+# Every image of both splits once, not shuffled.
+test_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=False,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='mmmultissl.VOC07Images',
+        data_root='data/VOCdevkit/VOC2007',
+        image_size=224))
+
+test_cfg = dict(type='mmmultissl.VOC07SVMLoop', pool='2x2', protocol=dict())
+# protocol takes the arguments of mmmultissl.evaluation.svm.SVMProtocol.
+# The loop itself evaluates.
+test_evaluator = []
