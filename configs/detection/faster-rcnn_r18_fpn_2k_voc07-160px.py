@@ -1,0 +1,36 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# Faster R-CNN R18-FPN on VOC2007 images of 160 px, for one small machine:
+# 2,000 iterations of 8 images, anchors of half the usual size.
+_base_ = './faster-rcnn_r50_fpn_syncbn-9k_voc07.py'
+
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].scale = (320, 160)
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = (320, 160)
+train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline))
+
+model = dict(
+    backbone=dict(depth=18),
+    neck=dict(in_channels=[64, 128, 256, 512]),
+    rpn_head=dict(anchor_generator=dict(scales=[4])))
+
+optim_wrapper = dict(optimizer=dict(lr=0.01))
+train_cfg = dict(
+    _delete_=True,
+    type='IterBasedTrainLoop',
+    max_iters=2000,
+    val_interval=1000)
+param_scheduler = [
+    dict(
+        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=100),
+    dict(
+        type='MultiStepLR',
+        by_epoch=False,
+        begin=0,
+        end=2000,
+        milestones=[1400, 1800],
+        gamma=0.1)
+]
+default_hooks = dict(checkpoint=dict(interval=500))
