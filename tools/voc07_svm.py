@@ -169,7 +169,7 @@ def main() -> None:
 
     init_default_scope(cfg.default_scope)
     # mmengine reports the initialisation of every single parameter.
-    MMLogger.get_instance('voc07_svm', log_level='WARNING')
+    MMLogger.get_current_instance().setLevel('WARNING')
     dataloader = Runner.build_dataloader(loader)
     device = torch.device(args.device or get_device())
     model, features = None, None

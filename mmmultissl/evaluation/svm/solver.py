@@ -92,6 +92,7 @@ class BatchedLinearSVC:
             RuntimeError: If a problem does not reach the tolerance.
         """
         samples = self.samples
+        sign, weight = sign.to(samples), weight.to(samples)
         if start is None:
             solution = samples.new_zeros(len(sign), samples.shape[1])
         else:
@@ -175,6 +176,7 @@ class BatchedLinearSVC:
         """
         if self.primal:
             return solution @ self.basis.T
+        sign, weight = sign.to(self.samples), weight.to(self.samples)
         # With fewer samples than features, the weights are the sum of the
         # samples by their dual variables (zero gradient), whereas to undo
         # the basis would divide by vanishing eigenvalues.
