@@ -52,7 +52,7 @@ class EncodedViews:
 
     def _input(self, view: str, wanted_by: str) -> Tensor:
         if view not in self.inputs:
-            raise KeyError(
+            raise ValueError(
                 f'{wanted_by} reads the view "{view}", but the batch has '
                 f'{", ".join(self.inputs)}: name one of these in the task, '
                 'or add the view to the data pipeline (num_views of '
@@ -70,7 +70,7 @@ class EncodedViews:
             tuple[Tensor]: Maps ``(N, C, H, W)``, one per ``out_indices``.
 
         Raises:
-            KeyError: If the batch has no such view.
+            ValueError: If the batch has no such view.
         """
         if view not in self._query:
             self._query[view] = self._backbone(self._input(view, wanted_by))
@@ -92,7 +92,7 @@ class EncodedViews:
             KeyView: Its features, and the way back to the batch's order.
 
         Raises:
-            KeyError: If the batch has no such view.
+            ValueError: If the batch has no such view.
         """
         if (id(encoder), view) not in self._key:
             images, unshuffle = self._shuffle(self._input(view, wanted_by))

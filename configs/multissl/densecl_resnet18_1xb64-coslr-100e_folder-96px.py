@@ -1,0 +1,5 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# DenseCL alone.
+_base_ = './multissl_moco-densecl_resnet18_1xb64-coslr-100e_folder-96px.py'
+
+model = dict(tasks=dict(moco=None))

@@ -1,0 +1,25 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# ResNet-18 on 96-px crops of a folder of a few thousand small images: for
+# one small machine. Queues stay below half the number of images, or most
+# negatives would be stale copies of the same ones (our choice).
+_base_ = './multissl_moco-densecl_resnet50_8xb32-coslr-200e_folder.py'
+
+view_pipeline = _base_.view_pipeline
+view_pipeline[0].scale = 96
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].transforms = [view_pipeline]
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=2,
+    dataset=dict(pipeline=train_pipeline))
+
+neck = dict(in_channels=512, hid_channels=512)
+model = dict(
+    backbone=dict(depth=18),
+    tasks=dict(
+        moco=dict(neck=neck, queue_len=1024),
+        densecl=dict(neck=neck, queue_len=1024, warmup_iters=200)))
+
+optim_wrapper = dict(optimizer=dict(lr=0.06))
+train_cfg = dict(max_epochs=100)
+default_hooks = dict(checkpoint=dict(interval=500))

@@ -1,0 +1,9 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# Any folder of images:
+#   --cfg-options train_dataloader.dataset.data_root=DIR
+_base_ = [
+    '../_base_/models/moco-densecl_r50.py',
+    '../_base_/datasets/folder_two_views.py',
+    '../_base_/schedules/sgd_coslr_200e.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,149 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""What the command-line tools share: flags, and the config they make of it."""
+import argparse
+import os
+import os.path as osp
+from typing import Optional, Sequence
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.hub import get_config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmmultissl.utils.config_checks import check_duplicate_keys
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that training and testing share, with mmpretrain's names.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument(
+        '--work-dir',
+        help='the folder for logs and checkpoints; '
+        'work_dirs/<config name> unless given here or in the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings of the config to override, as key=value; for a list '
+        'write key="[a,b]" or key=a,b, nested as key="[(a,b),(c,d)]", with '
+        'the quotation marks and without spaces')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='who started the processes; dist_train.sh sets it')
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='load data into ordinary memory')
+    # torchrun passes no rank, older launchers pass either spelling.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def parse(parser: argparse.ArgumentParser,
+          arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Parse the arguments and make the local rank known.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+        arguments (Sequence[str], optional): Defaults to None: the command
+            line's.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
+    args = parser.parse_args(arguments)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def read_config(path: str) -> Config:
+    """Read a config by path, or from an installed package.
+
+    Args:
+        path (str): A path, or ``mmmultissl::multissl/....py``.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a dict in it names a key twice.
+    """
+    if '::' in path:
+        return get_config(path)
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'There is no config {path}: name a file of configs/, or one '
+            'inside the package as mmmultissl::multissl/NAME.py.')
+    check_duplicate_keys(path)
+    return Config.fromfile(path)
+
+
+def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Write the shared flags into the config; ``--cfg-options`` come last.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        args (argparse.Namespace): The arguments.
+    """
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config.split('::')[-1]))[0]
+        cfg.work_dir = osp.join('work_dirs', name)
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader is not None:
+            _set_loader_defaults(cfg, loader, args)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+
+
+def _set_loader_defaults(cfg: Config, loader: dict,
+                         args: argparse.Namespace) -> None:
+    if cfg.get('default_scope') == 'mmpretrain':
+        # mmpretrain's own tools give this to configs that leave it out; mmdet
+        # wants mmengine's default.
+        loader.setdefault('collate_fn', dict(type='default_collate'))
+    # Page-locked memory is for copies to a GPU, and torch warns without one.
+    loader.setdefault('pin_memory', torch.cuda.is_available())
+    if args.no_pin_memory:
+        loader['pin_memory'] = False
+    if getattr(args, 'no_persistent_workers', False):
+        loader['persistent_workers'] = False
+
+
+def use_mixed_precision(cfg: Config) -> None:
+    """Switch the config to the mixed precision that the device has.
+
+    bfloat16 where it is computed natively and on the CPU; elsewhere float16
+    with mmengine's dynamic loss scale.
+
+    Args:
+        cfg (Config): The config, changed in place.
+    """
+    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        cfg.optim_wrapper.type = 'mmmultissl.Bf16OptimWrapper'
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner that the config asks for.
+
+    Args:
+        cfg (Config): The config.
+
+    Returns:
+        Runner: The runner; our shipped configs name ``StrictRunner``.
+    """
+    # mmpretrain's and mmdet's tools do the same, so configs work there too.
+    return (RUNNERS.build(cfg)
+            if 'runner_type' in cfg else Runner.from_cfg(cfg))

@@ -1,0 +1,93 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""EMA copies move once per optimiser step, as mmengine's do."""
+import pytest
+import torch
+import torch.nn as nn
+from mmengine.model import ExponentialMovingAverage
+
+from mmmultissl.models import MomentumEncoder, MomentumSchedule
+from . import golden
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+
+def test_equals_mmengines_ema_bit_for_bit():
+    online, neck = network(), nn.Linear(4, 2)
+    peer = ExponentialMovingAverage(nn.Sequential(online, neck), 0.01)
+    ours = MomentumEncoder(online, MomentumSchedule(0.01))
+    ours.add_task('a', dict(neck=neck))
+    for _ in range(5):
+        for p in [*online.parameters(), *neck.parameters()]:
+            p.data = torch.randn_like(p)
+            p._version  # data swaps leave the counter as it is
+            with torch.no_grad():
+                p.add_(0.1)
+        online(torch.randn(2, 3, 8, 8))
+        peer.update_parameters(nn.Sequential(online, neck))
+        ours.update(online, dict(a=dict(neck=neck)))
+    expected = peer.module.state_dict()
+    for key, value in ours.backbone.state_dict().items():
+        assert torch.equal(value, expected[f'0.{key}']), key
+    for key, value in ours.tasks['a']['neck'].state_dict().items():
+        assert torch.equal(value, expected[f'1.{key}']), key
+
+
+def test_moves_only_after_the_optimiser_has_stepped():
+    online = network()
+    ours = MomentumEncoder(online, MomentumSchedule(0.5))
+    optimizer = torch.optim.SGD(online.parameters(), lr=0.1)
+    ours.update(online, {})
+    assert torch.equal(ours.backbone[0].weight, online[0].weight)
+    online(torch.randn(2, 3, 8, 8)).mean().backward()
+    before = ours.backbone[0].weight.clone()
+    # Accumulating gradients: the statistics follow, the weights do not.
+    ours.update(online, {})
+    assert ours.steps == 1
+    assert torch.equal(ours.backbone[0].weight, before)
+    assert torch.equal(ours.backbone[1].running_mean, online[1].running_mean)
+    online[0].weight.grad = torch.ones_like(online[0].weight)
+    optimizer.step()
+    ours.update(online, {})
+    assert ours.steps == 2
+    torch.testing.assert_close(ours.backbone[0].weight,
+                               (before + online[0].weight) / 2)
+
+
+def test_continues_from_a_state_dict():
+    online = network()
+    ours = MomentumEncoder(online, MomentumSchedule(0.1))
+    ours.update(online, {})
+    again = MomentumEncoder(network(), MomentumSchedule(0.1))
+    again.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        online[0].weight.add_(1.)
+    ours.update(online, {})
+    again.update(online, {})
+    assert again.steps == ours.steps == 2
+    assert torch.equal(again.backbone[0].weight, ours.backbone[0].weight)
+
+
+def test_keys_come_from_the_ema_trunk_and_carry_no_gradient():
+    # lightly's DenseCL example encodes keys with the online trunk.
+    model = golden.build(dict(moco=golden.moco_task())).train()
+    views = next(golden.batches(1))
+    model.loss(views, None)
+    key_view = views[1].clone().requires_grad_()
+    losses = model.loss([views[0], key_view], None)
+    losses['moco.loss'].backward()
+    assert key_view.grad is None
+    assert all(p.grad is None for p in model.momentum.parameters())
+    before = losses['moco.loss'].item()
+    with torch.no_grad():
+        for p in model.momentum['ema0'].backbone.parameters():
+            p.zero_()
+    torch.manual_seed(0)
+    assert abs(model.loss(views, None)['moco.loss'].item() - before) > 1e-3
+
+
+@pytest.mark.parametrize('value', [0., -1., 2.])
+def test_impossible_momentum_is_refused(value):
+    with pytest.raises(ValueError, match='set the share of the online'):
+        MomentumSchedule(value)

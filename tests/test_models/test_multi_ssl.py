@@ -1,0 +1,158 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""What users may get wrong in MultiSSL, and its switches."""
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+from . import golden
+
+
+def one_step(model, views, seed=0):
+    torch.manual_seed(seed)
+    loss, log = model.parse_losses(model.loss(views, None))
+    loss.backward()
+    return log
+
+
+def test_unknown_view_names_the_views_there_are():
+    model = golden.build(dict(moco=golden.moco_task(key_view='view7')))
+    with pytest.raises(
+            ValueError, match='"moco" reads the view "view7".*view0, view1'):
+        model.train().loss(next(golden.batches(1)), None)
+
+
+@pytest.mark.parametrize('tasks, message', [
+    ({}, 'names no task'),
+    (dict(moco=None), 'names no task'),
+    ([golden.moco_task()], 'write a dict'),
+    ({'my.task': golden.moco_task()}, 'cannot be called "my.task"'),
+    (dict(lossy=golden.moco_task()), 'cannot be called "lossy"'),
+    (dict(keys=golden.moco_task()), 'cannot be called "keys"'),
+])
+def test_unusable_tasks_are_explained(tasks, message):
+    with pytest.raises(ValueError, match=message):
+        golden.build(tasks)
+
+
+def test_unknown_task_type_is_named():
+    with pytest.raises(KeyError, match='NoSuchTask'):
+        golden.build(dict(a=dict(type='mmmultissl.NoSuchTask')))
+
+
+def test_weight_of_a_task_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match='names densecl, but the tasks are'):
+        golden.build(
+            dict(moco=golden.moco_task()),
+            balancer=dict(
+                type='mmmultissl.FixedWeights', weights=dict(densecl=2.)))
+
+
+def test_weights_scale_losses_and_what_is_trained():
+    tasks = dict(moco=golden.moco_task(), densecl=golden.densecl_task())
+    plain = golden.build(tasks).train()
+    weighted = golden.build(
+        tasks,
+        balancer=dict(
+            type='mmmultissl.FixedWeights', weights=dict(moco=0.25))).train()
+    weighted.load_state_dict(plain.state_dict())
+    views = next(golden.batches(1))
+    log, weighted_log = one_step(plain, views), one_step(weighted, views)
+    torch.testing.assert_close(weighted_log['moco.loss'],
+                               0.25 * log['moco.loss'])
+    torch.testing.assert_close(weighted_log['densecl.loss_dense'],
+                               log['densecl.loss_dense'])
+    ratio = (weighted.tasks['moco'].neck.mlp[0].weight.grad /
+             plain.tasks['moco'].neck.mlp[0].weight.grad)
+    torch.testing.assert_close(
+        ratio.nanmedian(), torch.tensor(0.25), rtol=1e-5, atol=0)
+
+
+def test_adapter_refuses_what_it_cannot_share():
+    moco = dict(
+        type='mmpretrain.MoCo', neck=golden.MOCO_NECK, head=golden.HEAD,
+        queue_len=8, feat_dim=golden.DIM)
+    with pytest.raises(ValueError, match='use mmmultissl.MoCoV2Task'):
+        golden.build(
+            dict(a=dict(type='mmmultissl.MMPretrainTask', algorithm=moco)))
+    with pytest.raises(ValueError, match='names a backbone of its own'):
+        golden.build(
+            dict(
+                a=dict(
+                    type='mmmultissl.MMPretrainTask',
+                    algorithm=dict(moco, backbone=golden.TRUNK))))
+
+
+def test_densecl_warms_up():
+    model = golden.build(
+        dict(densecl=golden.densecl_task(warmup_iters=3))).train()
+    hub, views = MessageHub.get_current_instance(), next(golden.batches(1))
+    for iteration, weight in ((0, 0.), (2, 0.), (3, 0.5)):
+        hub.update_info('iter', iteration)
+        assert model.tasks['densecl'].current_lambda() == weight
+        losses = model.loss(views, None)
+        assert (losses['densecl.loss_dense'] == 0) == (weight == 0)
+        assert losses['densecl.loss_single'] > 0
+    hub.update_info('iter', 0)
+
+
+def test_densecl_matches_cells_by_brute_force():
+    from mmmultissl.models import match_cells
+    query, key = torch.randn(3, 7, 9), torch.randn(3, 7, 5)
+    expected = [[
+        max(range(5), key=lambda j: float(query[n, :, i] @ key[n, :, j]))
+        for i in range(9)
+    ] for n in range(3)]
+    assert match_cells(query, key).tolist() == expected
+    # An injective map is matched with itself.
+    same = torch.nn.functional.normalize(torch.randn(2, 32, 16), dim=1)
+    assert torch.equal(
+        match_cells(same, same), torch.arange(16).expand(2, -1))
+
+
+def test_densecl_without_its_dense_part_is_moco():
+    densecl = golden.build(
+        dict(a=golden.densecl_task(loss_lambda=0.))).train()
+    moco = golden.build(dict(a=golden.moco_task())).train()
+    moco.backbone.load_state_dict(densecl.backbone.state_dict())
+    moco.tasks['a'].neck.mlp.load_state_dict(
+        densecl.tasks['a'].neck.mlp.state_dict())
+    moco.tasks['a'].queue.load_state_dict(
+        densecl.tasks['a'].queue.state_dict())
+    views = next(golden.batches(1))
+    log, reference = one_step(densecl, views), one_step(moco, views)
+    torch.testing.assert_close(log['a.loss_single'], reference['a.loss'])
+    torch.testing.assert_close(densecl.backbone.conv1.weight.grad,
+                               moco.backbone.conv1.weight.grad)
+
+
+@pytest.mark.parametrize('switch', [
+    dict(channels_last=True),
+    pytest.param(dict(compile=True), marks=pytest.mark.slow),
+])
+def test_switches_change_speed_not_results(switch):
+    tasks = dict(moco=golden.moco_task(), densecl=golden.densecl_task())
+    plain = golden.build(tasks)
+    switched = golden.build(tasks, **switch)
+    assert list(switched.state_dict()) == list(plain.state_dict())
+    switched.load_state_dict(plain.state_dict())
+    if 'channels_last' in switch:
+        assert switched.backbone.layer1[0].conv1.weight.is_contiguous(
+            memory_format=torch.channels_last)
+    expected = golden.train(plain, golden.batches(2))
+    got = golden.train(switched, golden.batches(2))
+    torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_bfloat16_autocast_stays_close():
+    tasks = dict(moco=golden.moco_task(), densecl=golden.densecl_task())
+    plain = golden.build(tasks).train()
+    half = golden.build(tasks).train()
+    half.load_state_dict(plain.state_dict())
+    views = next(golden.batches(1))
+    log = one_step(plain, views)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half_log = one_step(half, views)
+    for key in ('moco.loss', 'densecl.loss_single', 'densecl.loss_dense'):
+        assert half_log[key].dtype == torch.float32
+        torch.testing.assert_close(half_log[key], log[key], rtol=0.03,
+                                   atol=0.)

@@ -1,0 +1,80 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""Pretrain, train an evaluation or fine-tune a detector: one config, one run.
+
+    python tools/train.py configs/multissl_densecl_r50.py --work-dir DIR
+"""
+import argparse
+from typing import Optional, Sequence
+
+from mmmultissl.utils.command_line import (add_common_arguments,
+                                           apply_common_arguments,
+                                           build_runner, parse, read_config,
+                                           use_mixed_precision)
+
+
+def parse_args(
+        arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Parse the arguments.
+
+    Args:
+        arguments (Sequence[str], optional): Defaults to the command line's.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
+    parser = argparse.ArgumentParser(description='Train by a config.')
+    parser.add_argument('config', help='a path, or mmmultissl::FOLDER/NAME.py')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue from this checkpoint, or without a path from the '
+        'newest complete one in the work dir')
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='do not evaluate during training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate to the actual total batch size')
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='let worker processes end with each pass of a data loader')
+    add_common_arguments(parser)
+    return parse(parser, arguments)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> None:
+    """Train.
+
+    Args:
+        arguments (Sequence[str], optional): Defaults to the command line's.
+    """
+    args = parse_args(arguments)
+    cfg = read_config(args.config)
+    if cfg.get('train_cfg') is None:
+        raise ValueError(f'{args.config} has no train_cfg, so there is nothing '
+                         'to train: evaluate it with tools/test.py.')
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        use_mixed_precision(cfg)
+    if args.auto_scale_lr:
+        if cfg.get('auto_scale_lr') is None:
+            raise ValueError(
+                f'{args.config} has no auto_scale_lr.base_batch_size: set the '
+                'total batch size that its learning rate was made for.')
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    apply_common_arguments(cfg, args)
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
