@@ -16,9 +16,10 @@ import sys
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, HOOKS, MODELS
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
 from torch import nn
 
 import mmmultissl.engine  # noqa: F401
@@ -68,6 +69,18 @@ class NoisyToyModel(BaseModel):
             'densecl.loss_dense': loss * float('nan') if bad else loss.abs(),
             'moco.accuracy': out.detach().mean(),
         }
+
+
+@METRICS.register_module(force=True)
+class RandomToyMetric(BaseMetric):
+    """Uses up random numbers while validating."""
+
+    def process(self, data_batch, data_samples):
+        random.random(), np.random.rand()
+        self.results += data_samples
+
+    def compute_metrics(self, results):
+        return dict(mean=float(np.mean(results)))
 
 
 @HOOKS.register_module(force=True)
@@ -142,7 +155,7 @@ def build(work_dir,
                 collate_fn=dict(type='default_collate'),
                 batch_size=4),
             val_cfg=dict(),
-            val_evaluator=dict(type='DumpNothing'))
+            val_evaluator=dict(type='RandomToyMetric'))
     cfg = dict(
         model=dict(type='NoisyToyModel', nan_from=nan_from),
         work_dir=str(work_dir),
