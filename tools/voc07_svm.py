@@ -24,6 +24,7 @@ from mmengine.runner import Runner
 from mmmultissl.engine.backbone_weights import fill_backbone
 from mmmultissl.evaluation.svm import SVMProtocol, evaluate_voc07
 from mmmultissl.evaluation.svm.features import POOLS
+from mmmultissl.evaluation.svm.report import in_words
 from mmmultissl.registry import MODELS
 
 _CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -181,7 +182,7 @@ def main() -> None:
                              f'those of {args.checkpoint}')
     else:
         model = MODELS.build(ConfigDict(cfg.model))
-        about['backbone'] = _in_words(cfg.model.backbone)
+        about['backbone'] = in_words(cfg.model.backbone)
         about['checkpoint'] = fill_backbone(
             model.backbone, args.checkpoint,
             test_cfg.get('prefix', 'backbone.'), args.seed)
@@ -206,10 +207,6 @@ def main() -> None:
         out=args.out or osp.join(work_dir, 'voc07_svm.json'),
         features=features,
         keep=keep)
-
-
-def _in_words(backbone: dict) -> str:
-    return ', '.join(f'{k}={v}' for k, v in backbone.items())
 
 
 if __name__ == '__main__':

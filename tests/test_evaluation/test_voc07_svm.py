@@ -98,6 +98,8 @@ def test_command_on_a_pretraining_checkpoint(command, pretraining, checkpoint,
     assert result['seconds']['svm'] > 0 and result['seconds']['features'] > 0
     choices = result['choices']
     assert choices['pooling'].startswith('avg')
+    assert choices['pixels'] == (
+        'RGB, mean [100.0, 101.0, 102.0], std [50.0, 51.0, 52.0]')
     assert 'iter_10.pth (sha256 ' in choices['checkpoint']
     assert 'left out' in choices['difficult in the test']
 
@@ -201,6 +203,7 @@ def test_evaluation_of_a_config(voc, tmp_path, checkpoint):
         'ap']
     assert 'voc07_svm/AP/unseen' not in metrics
     assert result['protocol']['costs'] == [1, 0.01]
+    assert result['choices']['pixels'].startswith('RGB, mean [123.675')
 
 
 def test_evaluation_of_a_config_is_strict(voc, tmp_path, checkpoint):
@@ -208,6 +211,8 @@ def test_evaluation_of_a_config_is_strict(voc, tmp_path, checkpoint):
         _test_tool(voc, tmp_path, checkpoint, 'model.backbone.depth=50')
     metrics, _ = _test_tool(voc, tmp_path, 'random')
     assert metrics['voc07_svm/mAP'] > 50
+    with pytest.raises(ValueError, match='leave out --amp'):
+        _test_tool(voc, tmp_path, 'random', 'test_cfg.fp16=True')
 
 
 def test_shipped_configs():

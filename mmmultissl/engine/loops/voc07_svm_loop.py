@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from mmmultissl.engine.backbone_weights import fill_backbone
 from mmmultissl.evaluation.svm import SVMProtocol, evaluate_voc07
+from mmmultissl.evaluation.svm.report import in_words
 from mmmultissl.registry import LOOPS
 
 
@@ -84,6 +85,7 @@ class VOC07SVMLoop(BaseLoop):
             from 0 to 100.
         """
         runner = self.runner
+        device = next(self.model.parameters()).device
         runner.call_hook('before_test')
         runner.call_hook('before_test_epoch')
         result = evaluate_voc07(
@@ -92,9 +94,11 @@ class VOC07SVMLoop(BaseLoop):
             self.protocol,
             self.pool,
             self.index,
-            device=next(self.model.parameters()).device,
+            device=device,
             about=dict(
-                backbone=type(self.model.backbone).__name__,
+                config=str(runner.cfg.filename),
+                backbone=in_words(runner.cfg.model.backbone),
+                device=str(device),
                 checkpoint=self.checkpoint),
             out=osp.join(runner.work_dir, self.out),
             say=lambda text: runner.logger.info(f'\n{text}'))

@@ -15,6 +15,18 @@ from .report import (CAVEAT, Progress, format_choices, format_table, versions,
                      write_json)
 
 
+def _pixels(model: Optional[BaseModel]) -> str:
+    """Say how the model's preprocessor normalises pixels."""
+    if model is None:
+        return 'not read, the features were kept'
+    preprocessor = model.data_preprocessor
+    mean, std = (
+        [round(float(x), 3) for x in getattr(preprocessor, name).flatten()]
+        if hasattr(preprocessor, name) else 'none' for name in ('mean', 'std'))
+    order = 'RGB' if getattr(preprocessor, 'to_rgb', False) else 'BGR'
+    return f'{order}, mean {mean}, std {std}'
+
+
 def evaluate_voc07(model: BaseModel,
                    dataloader,
                    protocol: SVMProtocol = SVMProtocol(),
@@ -68,6 +80,7 @@ def evaluate_voc07(model: BaseModel,
             'labels': 'ImageSets/Main/<class>_<split>.txt, '
                       f'{len(train.classes)} classes',
             'image transforms': ', then '.join(steps),
+            'pixels': _pixels(model),
             'backbone output': f'{index}, in evaluation mode',
             'pooling': f'{pool}: {POOLS.get(pool, "?")}',
         }, **protocol.describe())

@@ -72,6 +72,18 @@ def _duration(seconds: float) -> str:
     return f'{minutes} min {seconds:02d} s' if minutes else f'{seconds} s'
 
 
+def in_words(settings: dict) -> str:
+    """Write the settings of a config's dict on one line.
+
+    Args:
+        settings (dict): Such as a backbone's config.
+
+    Returns:
+        str: Such as ``'type=ResNet, depth=18'``.
+    """
+    return ', '.join(f'{name}={value}' for name, value in settings.items())
+
+
 def format_choices(choices: Dict[str, str]) -> str:
     """Lay out the choices of a run, one a line.
 
