@@ -171,12 +171,14 @@ def _write_lists(folder: Path, split: str, images: List[_Image]) -> None:
 def _outlines(mask: np.ndarray) -> List[List[float]]:
     """Outline a mask as COCO does: polygons of x, y, x, y, ... in pixels."""
     # At three times the size a pixel has corners, so that the outline runs
-    # around the pixels rather than through their centres.
+    # around the pixels rather than through their centres. Holes are filled,
+    # as polygons have none.
     large = np.kron(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
     contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL,
-                                   cv2.CHAIN_APPROX_TC89_L1)
+                                   cv2.CHAIN_APPROX_SIMPLE)
+    smooth = [cv2.approxPolyDP(contour, 1., True) for contour in contours]
     return [((contour.reshape(-1) + .5) / 3).round(2).tolist()
-            for contour in contours if len(contour) >= 3]
+            for contour in smooth if len(contour) >= 3]
 
 
 def _write_coco(file: Path, images: List[_Image]) -> None:

@@ -309,7 +309,8 @@ def pottedplant(rng: np.random.Generator) -> Thing:
 def tvmonitor(rng: np.random.Generator) -> Thing:
     """Draw a screen on a stand, with something on it."""
     frame = vary(
-        rng, pick(rng, ((45., 45., 48.), (190., 190., 190.), (70., 95., 120.))),
+        rng,
+        pick(rng, ((45., 45., 48.), (190., 190., 190.), (70., 95., 120.))),
         12.)
     shown = vary(rng, pick(rng, ((190., 120., 60.), (90., 150., 90.),
                                  (60., 50., 45.))))

@@ -1,0 +1,102 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""The progress line: steps of ninja and of training, and the time left."""
+import importlib.util
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).resolve().parents[2] / 'tools' / 'show_progress.py'
+_spec = importlib.util.spec_from_file_location('show_progress', FILE)
+show_progress = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(show_progress)
+
+
+@pytest.mark.parametrize('seconds, words', [
+    (0., '0 s'),
+    (59.4, '59 s'),
+    (59.6, '1 min 00 s'),
+    (684., '11 min 24 s'),
+    (7380., '2 h 03 min'),
+])
+def test_words_for(seconds, words):
+    assert show_progress.words_for(seconds) == words
+
+
+def test_time_left_of_a_compilation():
+    progress = show_progress.Progress('Building mmcv', now=100., usual=700.)
+    assert progress.line(104.) == ('Building mmcv: 4 s passed, usually about '
+                                   '11 min 40 s')
+    progress.read("  building 'mmcv._ext' extension", now=110.)
+    # Ten seconds a step, as ninja prints when a step has ended.
+    for step in range(1, 8):
+        progress.read(f'  [{step}/77] c++ -MMD -MF {step}.o.d -O2 -c x.cpp',
+                      now=110. + 10 * step)
+    assert progress.line(180.) == (
+        'Building mmcv: step 7 of 77, 1 min 20 s passed, about 11 min 40 s '
+        'left')
+    # While a step runs, the time left goes down.
+    assert progress.seconds_left(185.) == pytest.approx(695.)
+
+
+def test_steps_and_loss_of_training():
+    progress = show_progress.Progress('Pretraining', now=0.)
+    for step in (10, 20, 30):
+        progress.read(
+            f'11/22 10:00:00 - mmengine - INFO - Iter(train) [ {step}/120]  '
+            'lr: 6.0e-02  eta: 0:01:00  time: 1.0  loss: 7.9261  '
+            'moco.loss: 4.1', now=float(step))
+    assert progress.line(30.) == ('Pretraining: step 30 of 120, loss 7.9261, '
+                                  '30 s passed, about 1 min 30 s left')
+
+
+def test_a_resumed_training_does_not_count_the_steps_before():
+    progress = show_progress.Progress('Pretraining', now=0.)
+    progress.read('Iter(train) [ 90/120]  loss: 7.0', now=20.)
+    assert progress.seconds_left(20.) is None
+    progress.read('Iter(train) [100/120]  loss: 7.0', now=30.)
+    assert progress.seconds_left(30.) == pytest.approx(20.)
+
+
+@pytest.mark.parametrize('line, shown', [
+    ('Collecting torch==2.11.0', 'collecting torch==2.11.0'),
+    ('  Downloading https://host/x/torch-2.11.0-cp311.whl (530.6 MB)',
+     'downloading torch-2.11.0-cp311.whl (530.6 MB)'),
+    ('Installing collected packages: mpmath, sympy, torch',
+     'installing 3 packages'),
+])
+def test_what_pip_does(line, shown):
+    progress = show_progress.Progress('Installing torch', now=0.)
+    progress.read(line, now=1.)
+    assert progress.line(2.) == f'Installing torch: {shown}, 2 s passed'
+
+
+def test_a_whole_run_shows_lines_and_keeps_the_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(show_progress, '_PERIOD', .05)
+    code = ('import time\nfor k in range(1, 5):\n'
+            '    print(f"[{k}/4] c++ {k}", flush=True)\n    time.sleep(.15)\n')
+    out = io.StringIO()
+    log = tmp_path / 'logs' / 'build.log'
+    start = show_progress.time.monotonic()
+    progress = show_progress.Progress('Build', start)
+    status = show_progress.follow([sys.executable, '-c', code], progress, log,
+                                  out)
+    assert status == 0
+    assert log.read_text().splitlines() == [f'[{k}/4] c++ {k}'
+                                            for k in range(1, 5)]
+    assert 'Build: step 2 of 4, ' in out.getvalue()
+    assert 's left' in out.getvalue()
+
+
+def test_a_failure_shows_the_end_and_names_the_log(tmp_path, capsys):
+    log = tmp_path / 'x.log'
+    code = 'print("line\\n" * 50 + "the reason")\nraise SystemExit(3)'
+    status = show_progress.main(
+        ['Build', '--log', str(log), '--', sys.executable, '-c', code])
+    shown = capsys.readouterr().out
+    assert status == 3
+    assert '  | the reason' in shown
+    assert shown.count('| line') == 29
+    assert 'with exit status 3; the whole output is in' in shown
+    assert str(log) in shown
