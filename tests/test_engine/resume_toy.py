@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 
+import cv2
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
@@ -107,6 +108,90 @@ class StopHook(Hook):
             runner.train_loop.stop_training = True
 
 
+def make_images(folder, count=LENGTH):
+    """Write small random pictures."""
+    folder.mkdir()
+    rng = np.random.RandomState(0)
+    for i in range(count):
+        image = rng.randint(0, 255, (6, 6, 3), np.uint8)
+        image = cv2.resize(image, (48, 40), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f'{i}.jpg'), image)
+
+
+def multi_ssl():
+    """The real thing in small: MoCo v2 and DenseCL on a thin ResNet-18."""
+    neck = dict(in_channels=64, hid_channels=16, out_channels=8)
+    task = dict(
+        queue_len=10,
+        feat_dim=8,
+        momentum=0.1,
+        loss=dict(type='mmmultissl.InfoNCE', temperature=0.2))
+    return dict(
+        type='mmmultissl.MultiSSL',
+        data_preprocessor=dict(
+            type='mmpretrain.SelfSupDataPreprocessor',
+            mean=[127.5] * 3,
+            std=[60.] * 3,
+            to_rgb=True),
+        backbone=dict(
+            type='mmpretrain.ResNet',
+            depth=18,
+            stem_channels=8,
+            base_channels=8,
+            norm_cfg=dict(type='BN')),
+        tasks=dict(
+            moco=dict(
+                type='mmmultissl.MoCoV2Task',
+                neck=dict(
+                    type='mmpretrain.MoCoV2Neck', with_avg_pool=True, **neck),
+                **task),
+            densecl=dict(
+                type='mmmultissl.DenseCLTask',
+                neck=dict(
+                    type='mmpretrain.DenseCLNeck', num_grid=None, **neck),
+                warmup_iters=2,
+                **task)))
+
+
+def two_views(folder):
+    """MoCo v2's views of a folder of images."""
+    scope = 'mmpretrain.'
+    jitter = [
+        dict(
+            type=scope + 'ColorJitter',
+            brightness=0.4,
+            contrast=0.4,
+            saturation=0.4,
+            hue=0.1)
+    ]
+    view = [
+        dict(
+            type=scope + 'RandomResizedCrop',
+            scale=32,
+            crop_ratio_range=(0.2, 1.)),
+        dict(type='RandomApply', transforms=jitter, prob=0.8),
+        dict(
+            type=scope + 'RandomGrayscale',
+            prob=0.2,
+            keep_channels=True,
+            channel_weights=(0.114, 0.587, 0.2989)),
+        dict(
+            type=scope + 'GaussianBlur',
+            magnitude_range=(0.1, 2.0),
+            magnitude_std='inf',
+            prob=0.5),
+        dict(type=scope + 'RandomFlip', prob=0.5),
+    ]
+    return dict(
+        type='mmmultissl.ImageFolder',
+        data_root=str(folder),
+        pipeline=[
+            dict(type='mmmultissl.LoadImage'),
+            dict(type=scope + 'MultiView', num_views=2, transforms=[view]),
+            dict(type=scope + 'PackInputs')
+        ])
+
+
 def build(work_dir,
           max_iters=8,
           max_epochs=None,
@@ -128,9 +213,13 @@ def build(work_dir,
           scheduler=None,
           train_cfg=None,
           dataset=None,
+          images=None,
           by_epoch=False,
           sampler='mmmultissl.PassSampler'):
-    """Build a runner; see the arguments' names."""
+    """Build a runner: the toy's, or MultiSSL's on a folder of images."""
+    model = dict(type='NoisyToyModel', nan_from=nan_from)
+    if images is not None:
+        model, dataset = multi_ssl(), two_views(images)
     hooks = []
     if kill_at is not None:
         hooks.append(dict(type='KillHook', iteration=kill_at))
@@ -157,7 +246,7 @@ def build(work_dir,
             val_cfg=dict(),
             val_evaluator=dict(type='RandomToyMetric'))
     cfg = dict(
-        model=dict(type='NoisyToyModel', nan_from=nan_from),
+        model=model,
         work_dir=str(work_dir),
         train_dataloader=loader,
         train_cfg=dict(
@@ -183,7 +272,7 @@ def build(work_dir,
         randomness=dict(seed=seed),
         env_cfg=dict(dist_cfg=dict(backend='gloo')),
         log_level='WARNING',
-        default_scope='mmengine',
+        default_scope='mmpretrain' if images else 'mmengine',
         experiment_name=os.path.basename(str(work_dir)) + os.urandom(4).hex(),
         **extra)
     return RUNNERS.get('StrictRunner').from_cfg(cfg)

@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from .resume_toy import assert_equal, build, final_state
+from .resume_toy import assert_equal, build, final_state, make_images
 
 TOY = osp.join(osp.dirname(__file__), 'resume_toy.py')
 
@@ -52,6 +52,14 @@ def _free_port():
     with socket.socket() as sock:
         sock.bind(('127.0.0.1', 0))
         return sock.getsockname()[1]
+
+
+def _train_ranks(work_dir, ends_with=(0, ), world_size=2, **options):
+    port = _free_port()
+    return _finish([
+        _start(work_dir, rank, world_size, port, **options)
+        for rank in range(world_size)
+    ], ends_with)
 
 
 @pytest.mark.parametrize('workers', [0, 2])
@@ -112,16 +120,10 @@ def test_two_processes_resume(tmp_path, workers, accumulation):
     options = dict(
         workers=workers, accumulation=accumulation, world_size=2, batch_size=2)
 
-    def train(name, ends_with=(0, ), **more):
-        port = _free_port()
-        return _finish([
-            _start(tmp_path / name, rank=r, port=port, **options, **more)
-            for r in range(2)
-        ], ends_with)
-
-    train('straight')
-    train('cut', ends_with=(-signal.SIGKILL, ), kill_at=5)
-    train('cut', resume=True)
+    _train_ranks(tmp_path / 'straight', **options)
+    _train_ranks(
+        tmp_path / 'cut', ends_with=(-signal.SIGKILL, ), kill_at=5, **options)
+    _train_ranks(tmp_path / 'cut', resume=True, **options)
     straight, meta = final_state(tmp_path / 'straight')
     assert meta['pretrain']['world_size'] == 2
     assert_equal(straight, final_state(tmp_path / 'cut')[0])
@@ -170,3 +172,36 @@ def test_checkpoint_of_another_loop_is_refused(tmp_path):
     torch.save(checkpoint, path)
     with pytest.raises(ValueError, match='not written by PretrainLoop'):
         build(tmp_path, resume=True).train()
+
+
+@pytest.mark.parametrize('workers, accumulation', [(0, 1), (2, 2)])
+def test_multi_ssl_resumes(tmp_path, workers, accumulation):
+    """EMA trunk, queues, pointers and warm-up are where they were."""
+    make_images(tmp_path / 'images')
+    options = dict(
+        workers=workers,
+        accumulation=accumulation,
+        images=str(tmp_path / 'images'))
+    build(tmp_path / 'straight', **options).train()
+    build(tmp_path / 'cut', stop_at=5, **options).train()
+    build(tmp_path / 'cut', resume=True, **options).train()
+    assert_equal(
+        final_state(tmp_path / 'straight')[0],
+        final_state(tmp_path / 'cut')[0])
+
+
+@pytest.mark.slow
+def test_multi_ssl_resumes_on_two_processes(tmp_path):
+    make_images(tmp_path / 'images')
+    options = dict(
+        workers=2,
+        world_size=2,
+        batch_size=2,
+        images=str(tmp_path / 'images'))
+    _train_ranks(tmp_path / 'straight', **options)
+    _train_ranks(
+        tmp_path / 'cut', ends_with=(-signal.SIGKILL, ), kill_at=5, **options)
+    _train_ranks(tmp_path / 'cut', resume=True, **options)
+    assert_equal(
+        final_state(tmp_path / 'straight')[0],
+        final_state(tmp_path / 'cut')[0])
