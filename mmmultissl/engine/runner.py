@@ -114,9 +114,10 @@ class StrictRunner(Runner):
             filename (str): Path or address of the file.
             map_location (str | torch.device | callable | dict | None): As in
                 ``torch.load``. Defaults to 'cpu'.
-            strict (bool, optional): Whether a key too many, too few or of
-                another shape is an error. Defaults to the config's
-                ``strict_load``, which defaults to True.
+            strict (bool, optional): Whether a key that is missing or of
+                another shape is an error, and in a resumed run one that only
+                the file has. Defaults to the config's ``strict_load``, which
+                defaults to True.
 
         Returns:
             dict: The checkpoint.
@@ -140,9 +141,15 @@ class StrictRunner(Runner):
         model = self._bare_model()
         mismatch = load_and_compare(
             model, state_dict_of(checkpoint, source=filename))
+        # To start from a larger model is fine; to continue another is not.
         require_fit(mismatch,
                     type(model).__name__, filename, _STRICT_HINT,
-                    self.strict_load if strict is None else strict)
+                    self.strict_load if strict is None else strict,
+                    surplus_matters=self._resume)
+        if mismatch.surplus and not self._resume:
+            tops = sorted({key.split('.')[0] for key in mismatch.surplus})
+            self.logger.info(f'{len(mismatch.surplus)} keys of {filename} are '
+                             f'not in the model ({", ".join(tops)}).')
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint

@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 _SHAPES = re.compile(r'size mismatch for (\S+): copying a param with shape '
                      r'(?:torch\.Size\()?(.*?)\)? from checkpoint, .* is '
@@ -99,6 +100,9 @@ def load_and_compare(module: nn.Module,
         for name, child in part._modules.items():
             if child is not None:
                 load(child, f'{prefix}{name}.')
+        # Such hooks strike out keys that their module may do without.
+        for hook in part._load_state_dict_post_hooks.values():
+            hook(part, _IncompatibleKeys(missing, surplus))
 
     load(module, '')
     missing = [key for key in missing if 'num_batches_tracked' not in key]
@@ -179,13 +183,15 @@ def load_pretrained(module: nn.Module,
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     weights = state_dict_of(content, prefix, checkpoint)
     mismatch = load_and_compare(module, weights)
-    require_fit(
-        mismatch,
-        name or type(module).__name__,
-        checkpoint,
-        _prefix_hint(module, state_dict_of(content, None, checkpoint), prefix),
-        strict,
-        surplus_matters=False)
+    if mismatch.missing or mismatch.shapes:
+        hint = _prefix_hint(module, state_dict_of(content), prefix)
+        require_fit(
+            mismatch,
+            name or type(module).__name__,
+            checkpoint,
+            hint,
+            strict,
+            surplus_matters=False)
 
 
 def _prefix_hint(module: nn.Module, weights: Mapping[str, torch.Tensor],
