@@ -26,6 +26,7 @@ from mmmultissl.evaluation.svm import SVMProtocol, evaluate_voc07
 from mmmultissl.evaluation.svm.features import POOLS
 from mmmultissl.evaluation.svm.report import in_words
 from mmmultissl.registry import MODELS
+from mmmultissl.utils.command_line import read_config
 
 _CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 _LOOP = 'VOC07SVMLoop'
@@ -142,7 +143,7 @@ def evaluation_config(cfg: Config, size: int = None) -> Config:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     work_dir = args.work_dir or osp.join('work_dirs', Path(args.config).stem)
@@ -160,6 +161,8 @@ def main() -> None:
     if args.stage is not None:
         cfg.model.backbone.out_indices = (args.stage, )
     choices = dict(test_cfg.get('protocol') or {})
+    # Inheritance by `mmmultissl::` marks every dict with its scope.
+    choices.pop('_scope_', None)
     choices.update({
         name: value
         for name, value in (('costs', args.costs), ('solver', args.solver),

@@ -53,5 +53,5 @@ def fill_backbone(backbone: BaseModule,
     with open(checkpoint, 'rb') as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
-    return (f'{checkpoint} (sha256 {digest.hexdigest()[:16]}), every key of the backbone '
-            f'from "{prefix}*"')
+    return (f'{checkpoint} (sha256 {digest.hexdigest()[:16]}), every key of '
+            f'the backbone from "{prefix}*"')

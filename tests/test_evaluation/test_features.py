@@ -55,7 +55,8 @@ class _Loader:
     def __iter__(self):
         for rows in self.batches:
             samples = [
-                DataSample(metainfo=dict(sample_idx=row, img_path=f'{row}.jpg'))
+                DataSample(
+                    metainfo=dict(sample_idx=row, img_path=f'{row}.jpg'))
                 for row in rows
             ]
             yield dict(inputs=self.dataset[rows], data_samples=samples)

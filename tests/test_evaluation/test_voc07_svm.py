@@ -215,6 +215,33 @@ def test_evaluation_of_a_config_is_strict(voc, tmp_path, checkpoint):
         _test_tool(voc, tmp_path, 'random', 'test_cfg.fp16=True')
 
 
+def test_inherited_by_package_name(voc, tmp_path):
+    path = tmp_path / 'child.py'
+    path.write_text(f"""
+_base_ = 'mmmultissl::voc07/svm_resnet18_128px.py'
+model = dict(backbone=dict(base_channels=8, stem_channels=8))
+test_dataloader = dict(
+    num_workers=0, dataset=dict(data_root={str(voc)!r}, image_size=32))
+test_cfg = dict(protocol=dict(costs=(1, 0.1)))
+""")
+    _tool('test').main(
+        [str(path), 'random', '--work-dir',
+         str(tmp_path / 'run')])
+    result = json.loads((tmp_path / 'run/voc07_svm.json').read_text())
+    assert result['protocol']['costs'] == [1, 0.1]
+    assert result['feature_dim'] == 64
+
+
+@pytest.mark.parametrize('name', ['multissl_densecl_r50.py'])
+def test_backbone_of_a_shipped_pretraining_config(name):
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    made = _tool('voc07_svm').evaluation_config(cfg)
+    assert made.model.backbone.depth == 50
+    assert made.test_cfg.pool == '2x2'
+    assert made.model.data_preprocessor.to_rgb is True
+    assert made.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+
+
 def test_shipped_configs():
     r50 = Config.fromfile(ROOT / 'configs/voc07/svm_resnet50.py')
     assert r50.runner_type == 'mmmultissl.StrictRunner'

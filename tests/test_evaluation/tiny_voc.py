@@ -1,5 +1,5 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-"""A small folder in VOC's layout, with images that a network can tell apart."""
+"""A small folder in VOC's layout, with classes that are easy to tell."""
 from pathlib import Path
 
 import cv2

@@ -13,7 +13,6 @@ test_dataloader = dict(
     batch_size=32,
     num_workers=4,
     persistent_workers=False,
-    collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='mmmultissl.VOC07Images',

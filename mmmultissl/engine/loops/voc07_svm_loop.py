@@ -64,7 +64,11 @@ class VOC07SVMLoop(BaseLoop):
         self.evaluator = runner.build_evaluator(evaluator or [])
         self.pool = pool
         self.index = index
-        self.protocol = SVMProtocol(**(protocol or {}))
+        # Inheritance by `mmmultissl::` marks every dict with its scope.
+        self.protocol = SVMProtocol(**{
+            name: value
+            for name, value in (protocol or {}).items() if name != '_scope_'
+        })
         self.out = out
         model = runner.model
         self.model = model.module if is_model_wrapper(model) else model

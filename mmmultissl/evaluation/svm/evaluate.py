@@ -27,7 +27,7 @@ def _pixels(model: Optional[BaseModel]) -> str:
     return f'{order}, mean {mean}, std {std}'
 
 
-def evaluate_voc07(model: BaseModel,
+def evaluate_voc07(model: Optional[BaseModel],
                    dataloader,
                    protocol: SVMProtocol = SVMProtocol(),
                    pool: str = 'avg',
@@ -41,7 +41,8 @@ def evaluate_voc07(model: BaseModel,
     """Evaluate a backbone by the VOC07 SVM and report it.
 
     Args:
-        model (BaseModel): Has ``data_preprocessor`` and ``backbone``.
+        model (BaseModel, optional): Has ``data_preprocessor`` and
+            ``backbone``; None is only possible with ``features``.
         dataloader: Loader of a :class:`VOC07Images`.
         protocol (SVMProtocol): Choices of the SVM. Defaults to mmselfsup's.
         pool (str): ``'avg'`` or ``'2x2'``. Defaults to ``'avg'``.
