@@ -21,7 +21,8 @@ from packaging.version import Version
 MINIMUMS: Dict[str, str] = dict(
     mmengine='0.10.7', mmcv='2.1.0', mmpretrain='1.2.0', mmdet='3.3.0')
 
-# Import name -> distribution to name where none is installed.
+# Import name -> distribution in the maintained family. In OpenMMLab's own
+# family the two are equal.
 _DISTRIBUTIONS = dict(
     mmengine='onedl-mmengine',
     mmcv='onedl-mmcv',
@@ -57,8 +58,9 @@ def installed_version(module: str) -> Optional[str]:
 def install_line(module: str, ops: bool = False) -> str:
     """Write the command that installs or renews a package.
 
-    Where the package comes from one of the two families already, the command
-    stays with it: the two write into the same folder and must not be mixed.
+    Where the package, or else mmengine, comes from one of the two families
+    already, the command stays with it: both write into the same folders and
+    must not be mixed.
 
     Args:
         module (str): Import name of the package.
@@ -68,8 +70,14 @@ def install_line(module: str, ops: bool = False) -> str:
     Returns:
         str: A line for the shell.
     """
-    found = packages_distributions().get(module)
-    distribution = found[0] if found else _DISTRIBUTIONS[module]
+    distributions = packages_distributions()
+    found = distributions.get(module)
+    if found:
+        distribution = found[0]
+    elif 'mmengine' in distributions.get('mmengine', ()):
+        distribution = module
+    else:
+        distribution = _DISTRIBUTIONS[module]
     if ops:
         # A distribution without ops, be it mmcv-lite, is in the way.
         remove = f'pip uninstall -y {distribution} && ' if found else ''

@@ -68,6 +68,17 @@ def test_the_line_stays_with_the_family(monkeypatch, distribution, named):
         f'`{line}`.')
 
 
+@pytest.mark.parametrize('engine, named', [
+    ('mmengine', 'mmdet'),
+    ('onedl-mmengine', 'onedl-mmdetection'),
+])
+def test_a_missing_package_is_of_the_family_of_mmengine(
+        monkeypatch, engine, named):
+    monkeypatch.setattr(versions, 'packages_distributions',
+                        lambda: {'mmengine': [engine]})
+    assert f'"{named}>=' in versions.install_line('mmdet')
+
+
 def test_the_line_for_ops_replaces_lite(monkeypatch):
     monkeypatch.setattr(versions, 'packages_distributions',
                         lambda: {'mmcv': ['mmcv-lite']})
