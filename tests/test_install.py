@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What an installation holds: ``.mim``, in a wheel and in a checkout."""
+import importlib.util
 import os
 import re
 import shutil
@@ -150,3 +151,94 @@ def test_an_unfit_python_is_refused_in_one_sentence(checkout):
     assert done.stdout == ''
     assert done.stderr == ('[install] PYTHON=/no/such/python is not a Python '
                            '3.10, 3.11 or 3.12 that runs.\n')
+
+
+def call(checkout, command, **variables):
+    """Run a function of tools/install.sh in a copy of the checkout."""
+    python = checkout / '.venv' / 'bin' / 'python'
+    if not python.exists():
+        python.parent.mkdir(parents=True)
+        python.symlink_to(sys.executable)
+    return subprocess.run(
+        ['bash', '-c', f'source tools/install.sh; {command}'],
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+        env=dict(os.environ, **variables))
+
+
+def test_a_missing_compiler_is_said_in_one_sentence(checkout):
+    done = call(checkout, 'require_compiler', CXX='no-such-compiler')
+    assert done.returncode == 1
+    assert done.stderr == (
+        "[install] There is no C++ compiler (no-such-compiler), which "
+        "building mmcv's ops needs: install one (on Debian and Ubuntu the "
+        'package g++) and run this again.\n')
+
+
+def test_a_python_without_venv_is_said_in_one_sentence(checkout, tmp_path):
+    # A Python that is recent enough, and cannot import ensurepip.
+    (tmp_path / 'bare-python').write_text(
+        '#!/usr/bin/env bash\n'
+        '[[ "$2" == *ensurepip* ]] && exit 1\n'
+        f'exec {sys.executable} "$@"\n')
+    (tmp_path / 'bare-python').chmod(0o755)
+    bare = checkout.parent / 'bare'
+    shutil.copytree(checkout / 'tools', bare / 'tools')
+    done = subprocess.run(['bash', bare / 'tools/install.sh'],
+                          capture_output=True,
+                          text=True,
+                          env=dict(
+                              os.environ, PYTHON=tmp_path / 'bare-python'))
+    assert done.returncode == 1
+    assert 'lacks its venv module: install it' in done.stderr
+    assert not (bare / '.venv').exists()
+
+
+def test_the_stamp_follows_the_pins(checkout):
+    before = call(checkout, 'stamp_key').stdout
+    assert re.fullmatch(r'[0-9a-f]{64}\n', before)
+    assert call(checkout, 'stamp_key').stdout == before
+    with open(checkout / 'requirements' / 'mminstall.txt', 'a') as file:
+        file.write('# changed\n')
+    assert call(checkout, 'stamp_key').stdout != before
+
+
+def test_the_wheel_of_a_key_is_found_in_the_users_cache(checkout, tmp_path):
+    folder = tmp_path / 'mmmultissl' / 'wheels' / 'a-key'
+    folder.mkdir(parents=True)
+    (folder / 'x.whl').write_text('')
+    found = call(checkout, 'mmcv_wheel a-key', XDG_CACHE_HOME=str(tmp_path))
+    assert found.stdout == f'{folder / "x.whl"}\n'
+    other = call(checkout, 'mmcv_wheel b-key', XDG_CACHE_HOME=str(tmp_path))
+    assert (other.returncode, other.stdout) == (0, '')
+
+
+def check_install():
+    """Import tools/check_install.py."""
+    spec = importlib.util.spec_from_file_location(
+        'check_install', ROOT / 'tools' / 'check_install.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_check_passes_here_and_runs_an_operator():
+    check = check_install()
+    check.check_pins()
+    check.check_project()
+    assert check.check_ops() in ('CPU', 'CPU and GPU')
+
+
+@pytest.mark.parametrize('line, sentence', [
+    ('torch==1.0.0', r'torch \d.* is installed, 1\.0\.0 is pinned'),
+    ('no-such-thing==1.0', 'no-such-thing is not installed'),
+    ('no-such-thing>=1.0', 'no-such-thing is not installed'),
+])
+def test_the_check_names_what_is_wrong(tmp_path, line, sentence):
+    (tmp_path / 'requirements').mkdir()
+    for name in ('mminstall', 'runtime', 'tests', 'build'):
+        (tmp_path / 'requirements' / f'{name}.txt').write_text(
+            f'# A comment.\nnumpy\n{line}\n')
+    with pytest.raises(RuntimeError, match=sentence):
+        check_install().check_pins(tmp_path)

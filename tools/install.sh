@@ -120,7 +120,7 @@ print(max(1, min(cores, psutil.virtual_memory().available // 2 ** 31)))'
 }
 
 mmcv_wheel() { # prints the cached wheel of a key, if there is one
-    find "$CACHE/$1" -maxdepth 1 -name '*.whl' 2>/dev/null | head -n 1
+    compgen -G "$CACHE/$1/*.whl" || true
 }
 
 build_mmcv() { # pin, key: builds the wheel into the cache
@@ -226,4 +226,7 @@ main() {
     exec 9>&-
 }
 
-main
+# Tests source this file for its functions.
+if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
+    main
+fi
