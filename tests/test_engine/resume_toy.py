@@ -214,9 +214,13 @@ def build(work_dir,
           train_cfg=None,
           dataset=None,
           images=None,
+          nan_rank=None,
+          diff_rank_seed=False,
           by_epoch=False,
           sampler='mmmultissl.PassSampler'):
     """Build a runner: the toy's, or MultiSSL's on a folder of images."""
+    if nan_rank is not None and os.environ['RANK'] != str(nan_rank):
+        nan_from = None
     model = dict(type='NoisyToyModel', nan_from=nan_from)
     if images is not None:
         model, dataset = multi_ssl(), two_views(images)
@@ -269,7 +273,7 @@ def build(work_dir,
         custom_hooks=hooks,
         resume=resume,
         launcher=launcher,
-        randomness=dict(seed=seed),
+        randomness=dict(seed=seed, diff_rank_seed=diff_rank_seed),
         env_cfg=dict(dist_cfg=dict(backend='gloo')),
         log_level='WARNING',
         default_scope='mmpretrain' if images else 'mmengine',

@@ -118,8 +118,10 @@ def test_killed_process_resumes(tmp_path):
     [(2, 2), pytest.param(0, 1, marks=pytest.mark.slow)])
 def test_two_processes_resume(tmp_path, workers, accumulation):
     options = dict(
-        workers=workers, accumulation=accumulation, world_size=2, batch_size=2)
-
+        workers=workers,
+        accumulation=accumulation,
+        batch_size=2,
+        diff_rank_seed=workers == 0)
     _train_ranks(tmp_path / 'straight', **options)
     _train_ranks(
         tmp_path / 'cut', ends_with=(-signal.SIGKILL, ), kill_at=5, **options)
@@ -193,11 +195,10 @@ def test_multi_ssl_resumes(tmp_path, workers, accumulation):
 @pytest.mark.slow
 def test_multi_ssl_resumes_on_two_processes(tmp_path):
     make_images(tmp_path / 'images')
+    bad = tmp_path / 'images' / '3.jpg'
+    bad.write_bytes(bad.read_bytes()[:-30])
     options = dict(
-        workers=2,
-        world_size=2,
-        batch_size=2,
-        images=str(tmp_path / 'images'))
+        workers=2, batch_size=2, images=str(tmp_path / 'images'))
     _train_ranks(tmp_path / 'straight', **options)
     _train_ranks(
         tmp_path / 'cut', ends_with=(-signal.SIGKILL, ), kill_at=5, **options)
@@ -205,3 +206,17 @@ def test_multi_ssl_resumes_on_two_processes(tmp_path):
     assert_equal(
         final_state(tmp_path / 'straight')[0],
         final_state(tmp_path / 'cut')[0])
+    # Whichever rank met it, the main process names it at the end.
+    for name in ('straight', 'cut'):
+        listing = tmp_path / name / 'skipped_images.txt'
+        assert listing.read_text() == f'{bad}\n'
+
+
+@pytest.mark.slow
+def test_ranks_stop_together_at_a_nan_of_one(tmp_path):
+    outputs = _train_ranks(
+        tmp_path, ends_with=(1, ), batch_size=2, nan_from=4, nan_rank=1)
+    for output in outputs:
+        assert 'FloatingPointError' in output
+        assert 'densecl.loss_dense = nan' in output
+    assert not list(tmp_path.glob('*.pth'))
