@@ -153,7 +153,7 @@ put_mmcv() { # key: installs the wheel of a key over whatever mmcv there is
 ops_run() { "$VENV_PYTHON" -I tools/check_install.py --ops; }
 
 install_all() {
-    local key pin
+    local key pin wheel
     pin="$(pins onedl-mmcv)"
 
     # A missing compiler is said now, not after a download of gigabytes.
@@ -176,9 +176,9 @@ install_all() {
     fi
     # One run of the resolver for all, with the pins repeated, so that nothing
     # moves what is there.
-    # shellcheck disable=SC2046  # no word where there is no wheel
+    wheel="$(mmcv_wheel "$key")"
     step 'Installing packages' 45 \
-        "$VENV_PYTHON" -m pip install $(mmcv_wheel "$key") \
+        "$VENV_PYTHON" -m pip install ${wheel:+"$wheel"} \
         -r requirements/build.txt -r requirements/mminstall.txt \
         -r requirements/runtime.txt -r requirements/tests.txt
 
