@@ -113,7 +113,7 @@ print(f'''
 The whole chain ran. On these few generated images and minutes the numbers
 only show that it works:
   VOC07 SVM, mAP      {svm('svm'):.2f} pretrained, {svm('svm_random'):.2f} random weights
-  Faster R-CNN, AP50  {100 * detection['pascal_voc/mAP']:.2f} after {detection['step']} iterations
+  Faster R-CNN, AP50  {100 * detection['pascal_voc/mAP']:.2f} after 100 iterations from the checkpoint
   checkpoint          {checkpoint}
   logs                {out}/*.log
 Next, on your own images (any folder):
