@@ -10,7 +10,9 @@ installed.
     python tools/show_progress.py 'Building mmcv' --log FILE -- COMMAND ...
 """
 import argparse
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -161,7 +163,10 @@ def follow(command: List[str], progress: Progress, log: Path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        errors='replace')
+        errors='replace',
+        # A group of its own, to be able to end the command's children too:
+        # pip leaves the compilers that it started behind.
+        start_new_session=True)
 
     def pump() -> None:
         with open(log, 'w', encoding='utf-8') as file:
@@ -172,15 +177,24 @@ def follow(command: List[str], progress: Progress, log: Path,
 
     reader = threading.Thread(target=pump, daemon=True)
     reader.start()
-    while reader.is_alive():
-        reader.join(.5 if live else _PERIOD)
-        if reader.is_alive():
-            text = progress.line(time.monotonic())
-            out.write(f'\r\033[K{text[:110]}' if live else f'  {text}\n')
-            out.flush()
-    if live:
-        out.write('\r\033[K')
-    return process.wait()
+    try:
+        while reader.is_alive():
+            reader.join(.5 if live else _PERIOD)
+            if reader.is_alive():
+                text = progress.line(time.monotonic())
+                out.write(f'\r\033[K{text[:110]}' if live else f'  {text}\n')
+                out.flush()
+        if live:
+            out.write('\r\033[K')
+        return process.wait()
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -216,11 +230,14 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(f'{args.title}: done in {took}')
         return 0
     tail = args.log.read_text(encoding='utf-8').splitlines()[-30:]
-    print('\n'.join(f'  | {line}' for line in tail))
+    print('\n'.join(f'  | {line[:300]}' for line in tail))
     print(f'{args.title}: failed after {took} with exit status {status}; '
           f'the whole output is in {args.log}')
     return status if status > 0 else 1
 
 
 if __name__ == '__main__':
+    # The end of the terminal or of the calling script is an interrupt too.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     sys.exit(main())

@@ -2,7 +2,11 @@
 """The progress line: steps of ninja and of training, and the time left."""
 import importlib.util
 import io
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -100,3 +104,32 @@ def test_a_failure_shows_the_end_and_names_the_log(tmp_path, capsys):
     assert shown.count('| line') == 29
     assert 'with exit status 3; the whole output is in' in shown
     assert str(log) in shown
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_commands_children_too(tmp_path, number):
+    log = tmp_path / 'x.log'
+    process = subprocess.Popen([
+        sys.executable, FILE, 'Build', '--log', log, '--', 'bash', '-c',
+        'sleep 60 & echo $!; wait'
+    ], stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while not (log.is_file() and log.read_text().endswith('\n')):
+        assert time.monotonic() < deadline
+        time.sleep(.05)
+    child = int(log.read_text())
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert 'Build: interrupted' in out
+    while time.monotonic() < deadline:
+        try:
+            # A child that ended but was not collected is a zombie.
+            state = Path(f'/proc/{child}/stat').read_text().split(')')[1]
+        except FileNotFoundError:
+            return
+        if state.split()[0] == 'Z':
+            return
+        time.sleep(.05)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail('the child of the command went on')
