@@ -1,0 +1,95 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""Every shipped pretraining and VOC07 config builds, by path and by name.
+
+The detection configs have their own file, under mmdet's scope.
+"""
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+import mmmultissl  # noqa: F401
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+NAMES = [
+    str(path.relative_to(CONFIGS)) for folder in ('multissl', 'demo', 'voc07')
+    for path in sorted((CONFIGS / folder).glob('*.py'))
+]
+# `package::name` needs a folder in the name.
+WAYS = [(name, how) for name in NAMES for how in ('path', 'package')
+        ] + [(path.name, 'path') for path in CONFIGS.glob('*.py')]
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
+
+def read_config(name, how, tmp_path):
+    if how == 'path':
+        return Config.fromfile(CONFIGS / name)
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = 'mmmultissl::{name}'\n")
+    return Config.fromfile(child)
+
+
+@pytest.mark.parametrize('name, how', WAYS)
+def test_config_builds(name, how, tmp_path):
+    cfg = read_config(name, how, tmp_path)
+    assert cfg.default_scope == 'mmpretrain'
+    assert cfg.runner_type == 'mmmultissl.StrictRunner'
+    if 'tasks' in cfg.model:
+        # What a task is does not depend on the length of its queue.
+        for task in cfg.model.tasks.values():
+            if task is not None:
+                task.queue_len = 8
+    model = MODELS.build(cfg.model)
+    backbone = model.backbone
+    assert type(backbone).__module__.startswith('mmpretrain.')
+    assert backbone.depth == (18 if 'resnet18' in name or 'demo' in name
+                              else 50)
+    if name.startswith('voc07'):
+        return
+    stem = Path(name).stem
+    alone = stem.split('_')[0]
+    assert set(model.tasks) == ({'moco', 'densecl'}
+                                if alone == 'multissl' else {alone})
+    sync = 'syncbn' in stem
+    assert model.shuffle_bn is not sync
+    assert type(backbone.norm1).__name__ == ('SyncBatchNorm'
+                                             if sync else 'BatchNorm2d')
+    if 'densecl' in model.tasks:
+        assert model.tasks['densecl'].warmup_iters > 0
+
+
+def test_users_entry_is_the_imagenet_config():
+    short = Config.fromfile(CONFIGS / 'multissl_densecl_r50.py')
+    name = 'multissl_moco-densecl_resnet50_8xb32-coslr-200e_in1k.py'
+    assert short.to_dict() == Config.fromfile(CONFIGS / 'multissl' /
+                                              name).to_dict()
+    # MoCo v2's published setting (arXiv:2003.04297; DenseCL uses the same).
+    assert short.optim_wrapper.optimizer.lr == 0.03
+    assert short.optim_wrapper.optimizer.weight_decay == 1e-4
+    assert short.train_cfg.max_epochs == 200
+    assert short.train_dataloader.batch_size == 32
+    for task in short.model.tasks.values():
+        assert task.queue_len == 65536
+        assert task.momentum == 0.001
+        assert task.loss.temperature == 0.2
+
+
+def test_views_are_mmpretrains_own():
+    ours = Config.fromfile(CONFIGS / 'multissl_densecl_r50.py')
+    file = CONFIGS / '_base_/datasets/imagenet_two_views.py'
+    assert "_base_ = 'mmpretrain::" in file.read_text()
+    crop = ours.train_dataloader.dataset.pipeline[1].transforms[0][0]
+    assert crop.type == 'RandomResizedCrop' and crop.scale == 224
+
+
+@pytest.mark.parametrize(
+    'path', sorted(CONFIGS.rglob('*.py')), ids=lambda path: path.name)
+def test_configs_are_short(path):
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    assert len(lines) <= 60
