@@ -216,6 +216,7 @@ def build(work_dir,
           images=None,
           nan_rank=None,
           diff_rank_seed=False,
+          find_unused=False,
           by_epoch=False,
           sampler='mmmultissl.PassSampler'):
     """Build a runner: the toy's, or MultiSSL's on a folder of images."""
@@ -278,6 +279,7 @@ def build(work_dir,
         log_level='WARNING',
         default_scope='mmpretrain' if images else 'mmengine',
         experiment_name=os.path.basename(str(work_dir)) + os.urandom(4).hex(),
+        find_unused_parameters=find_unused,
         **extra)
     return RUNNERS.get('StrictRunner').from_cfg(cfg)
 

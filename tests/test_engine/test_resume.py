@@ -193,12 +193,19 @@ def test_multi_ssl_resumes(tmp_path, workers, accumulation):
 
 
 @pytest.mark.slow
-def test_multi_ssl_resumes_on_two_processes(tmp_path):
+@pytest.mark.parametrize('world_size, find_unused', [(2, False), (3, True)])
+def test_multi_ssl_resumes_on_several_processes(tmp_path, world_size,
+                                                find_unused):
+    """DDP reorders sums of three after its first step, unless told not to."""
     make_images(tmp_path / 'images')
     bad = tmp_path / 'images' / '3.jpg'
     bad.write_bytes(bad.read_bytes()[:-30])
     options = dict(
-        workers=2, batch_size=2, images=str(tmp_path / 'images'))
+        workers=4 - world_size,
+        batch_size=2,
+        world_size=world_size,
+        find_unused=find_unused,
+        images=str(tmp_path / 'images'))
     _train_ranks(tmp_path / 'straight', **options)
     _train_ranks(
         tmp_path / 'cut', ends_with=(-signal.SIGKILL, ), kill_at=5, **options)

@@ -135,6 +135,7 @@ class PretrainLoop(IterBasedTrainLoop):
         self._check_schedulers()
         if self._iter > 0:
             self._check_record()
+            self._warn_of_reordered_sums()
         drawn = ' (drawn, because randomness.seed is not set)' \
             if self._configured_seed is None and self._iter == 0 else ''
         runner.logger.info(f'Seed {self.seed}{drawn}, from iteration '
@@ -315,6 +316,23 @@ class PretrainLoop(IterBasedTrainLoop):
                 f'{loaded.get("max_iters")}, this one ends at '
                 f'{own["max_iters"]}; learning-rate schedules keep the end '
                 'that the checkpoint holds.')
+
+    def _warn_of_reordered_sums(self) -> None:
+        """Say when DDP itself stands in the way of equal bits.
+
+        After its first backward pass DDP sorts the gradients into other
+        buckets, unless it looks for unused parameters. Of three numbers or
+        more the sum then comes in another order in the first resumed step.
+        """
+        if (self.runner.world_size > 2
+                and not getattr(self.runner.model, 'find_unused_parameters',
+                                True)):
+            self.runner.logger.warning(
+                'With more than two processes DDP adds the gradients of the '
+                'first resumed step in another order, so the last bits may '
+                'differ from those of an uninterrupted run; set '
+                'find_unused_parameters=True from the start of a run to '
+                'exclude that.')
 
     def _object(self, what: str) -> None:
         if self.exact_resume:
