@@ -106,8 +106,7 @@ class StrictRunner(Runner):
     def load_checkpoint(self,
                         filename: str,
                         map_location: MapLocation = 'cpu',
-                        strict: Optional[bool] = None,
-                        **_) -> dict:
+                        strict: Optional[bool] = None) -> dict:
         """Read a checkpoint into the model.
 
         Args:
@@ -130,6 +129,12 @@ class StrictRunner(Runner):
             raise RuntimeError(
                 f'{filename} holds a {type(checkpoint).__name__} and no '
                 'state_dict: give a checkpoint of a training run.')
+        lacking = {'meta', 'message_hub', 'optimizer'} - set(checkpoint)
+        if self._resume and lacking:
+            raise RuntimeError(
+                f'{filename} has no {", ".join(sorted(lacking))}, so a run '
+                'cannot be resumed from it: give it as load_from without '
+                'resume to start from its weights.')
         # mmengine's resume would execute this text of mmcv 1.x's files.
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)

@@ -120,11 +120,19 @@ def load_safely(source: Source, map_location: MapLocation = 'cpu') -> Any:
             'with torch.load(weights_only=False), and save its state_dict '
             'alone with torch.save.') from None
     except Exception as error:  # whatever a damaged file makes torch raise
+        if 'TorchScript' in str(error):
+            raise UnsafeCheckpointError(
+                f'The checkpoint {name} was not loaded because it is a '
+                'TorchScript program, not plain data: save the state_dict of '
+                'its model with torch.save.') from None
         raise _broken(name, error) from error
 
 
 def _broken(name: str, error: Exception) -> BrokenCheckpointError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    # torch wraps its reason in advice to load without protection.
+    reason = str(error).split('WeightsUnpickler error:')[-1].strip()
+    reason = (reason or type(error).__name__).splitlines()[0]
+    reason = reason.split('. In PyTorch 2.6')[0].rstrip('.')
     return BrokenCheckpointError(
         f'The checkpoint {name} cannot be read ({reason}): it is cut off, '
         'damaged or no PyTorch file; copy or download it again, or name '

@@ -5,6 +5,8 @@ As a program, ``python -m tests.test_engine.small_run WORK_DIR key=value …``
 trains one run, for the tests that need processes of their own.
 """
 import ast
+import itertools
+import os
 import sys
 
 import torch
@@ -15,6 +17,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmmultissl.engine.runner import StrictRunner
+
+_NUMBER = itertools.count()
 
 
 class Encoder(BaseModule):
@@ -81,7 +85,7 @@ def small_runner(work_dir, model=None, iters=4, interval=2, cfg=None,
             checkpoint=hook, logger=dict(type='LoggerHook', interval=1)),
         log_level='ERROR',
         # mmengine keeps one logger and one message hub per name.
-        experiment_name=f'small_{id(object())}_{torch.randint(1 << 30, ())}',
+        experiment_name=f'small_{os.getpid()}_{next(_NUMBER)}',
         cfg=Config(cfg or {}),
         **settings)
 

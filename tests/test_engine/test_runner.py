@@ -269,6 +269,14 @@ def test_a_file_without_weights(tmp_path):
             tmp_path / 'run', load_from=str(tmp_path / 'a.pth')).train()
 
 
+def test_resume_from_weights_alone(tmp_path):
+    torch.save(SmallModel().state_dict(), tmp_path / 'a.pth')
+    path = str(tmp_path / 'a.pth')
+    small_runner(tmp_path / 'run', load_from=path).train()
+    with pytest.raises(RuntimeError, match='no message_hub, meta, optimizer'):
+        small_runner(tmp_path / 'run', load_from=path, resume=True).train()
+
+
 # Pretrained
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """A malicious file is tried through every path; none may execute it."""
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -263,6 +264,20 @@ def test_damaged_files(tmp_path, kept):
     whole = (tmp_path / 'a.pth').read_bytes()
     (tmp_path / 'a.pth').write_bytes(whole[:kept])
     with pytest.raises(BrokenCheckpointError, match='cut off, damaged or no'):
+        load_safely(tmp_path / 'a.pth')
+
+
+def test_torchs_advice_to_load_unsafely_is_not_passed_on(tmp_path):
+    with open(tmp_path / 'a.pth', 'wb') as file:
+        pickle.dump(dict(a=frozenset([1])), file, protocol=4)
+    with pytest.raises(BrokenCheckpointError, match='Unsupported') as error:
+        load_safely(tmp_path / 'a.pth')
+    assert 'weights_only' not in str(error.value)
+
+
+def test_programs_are_refused(tmp_path):
+    torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / 'a.pth'))
+    with pytest.raises(UnsafeCheckpointError, match='a TorchScript program'):
         load_safely(tmp_path / 'a.pth')
 
 
