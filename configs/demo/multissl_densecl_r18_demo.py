@@ -11,6 +11,7 @@ train_dataloader = dict(
         data_root='work_dirs/quickstart/data',
         data_prefix='JPEGImages',
         ann_file='ImageSets/Main/trainval.txt',
+        img_suffix='.jpg',
         pipeline=train_pipeline))
 
 model = dict(
