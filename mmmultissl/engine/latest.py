@@ -89,8 +89,11 @@ def _why_incomplete(path: Path) -> Optional[str]:
                 damaged = archive.testzip()
             if damaged is not None:
                 return f'{damaged} in it is damaged'
+    except Exception as error:  # a damaged index can fail in many ways
+        return f'its index is damaged ({error})'
+    try:
         content = load_safely(path)
-    except (BrokenCheckpointError, zipfile.BadZipFile, OSError) as error:
+    except (BrokenCheckpointError, OSError) as error:
         return str(error)
     if not isinstance(content, dict) or 'meta' not in content:
         return 'it holds weights only, not the state of a run'
