@@ -72,6 +72,7 @@ def test_users_entry_is_the_imagenet_config():
     # MoCo v2's published setting (arXiv:2003.04297; DenseCL uses the same).
     assert short.optim_wrapper.optimizer.lr == 0.03
     assert short.optim_wrapper.optimizer.weight_decay == 1e-4
+    assert short.optim_wrapper.optimizer.momentum == 0.9
     assert short.train_cfg.max_epochs == 200
     assert short.train_dataloader.batch_size == 32
     for task in short.model.tasks.values():

@@ -139,3 +139,10 @@ def test_errors_end_in_one_sentence(arguments, sentence, tmp_path):
         capture_output=True)
     assert done.returncode != 0
     assert sentence in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize('counts, updates', [(1, 4), (2, 2)])
+def test_ema_moves_once_per_optimiser_step(images, tmp_path, counts, updates):
+    train(images, tmp_path, f'optim_wrapper.accumulative_counts={counts}')
+    state = torch.load(tmp_path / 'iter_4.pth')['state_dict']
+    assert int(state['momentum.ema0._extra_state']) == updates

@@ -5,6 +5,7 @@ from typing import Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
@@ -141,6 +142,7 @@ class PretrainLoop(IterBasedTrainLoop):
         runner.logger.info(f'Seed {self.seed}{drawn}, from iteration '
                            f'{self._iter} to {self._max_iters}, '
                            f'{len(self.dataloader)} iterations per pass.')
+        self._announce_optimizers()
         runner.call_hook('before_train')
         # mmengine's hooks expect one epoch around all iterations.
         runner.call_hook('before_train_epoch')
@@ -243,11 +245,22 @@ class PretrainLoop(IterBasedTrainLoop):
                 'before; give train_dataloader as a config dict without '
                 'num_batch_per_epoch, or wrap the dataset in SeededDataset.')
 
-    def _accumulative_counts(self) -> int:
+    def _optim_wrappers(self) -> list:
         wrapper = self.runner.optim_wrapper
-        wrappers = wrapper.optim_wrappers.values() if isinstance(
+        return list(wrapper.optim_wrappers.values()) if isinstance(
             wrapper, OptimWrapperDict) else [wrapper]
-        return math.lcm(*(w._accumulative_counts for w in wrappers))
+
+    def _accumulative_counts(self) -> int:
+        return math.lcm(*(w._accumulative_counts
+                          for w in self._optim_wrappers()))
+
+    def _announce_optimizers(self) -> None:
+        """Tell a model with EMA copies when an optimiser has stepped."""
+        model = self.runner.model
+        model = model.module if is_model_wrapper(model) else model
+        if hasattr(model, 'follow_optimizer'):
+            for wrapper in self._optim_wrappers():
+                model.follow_optimizer(wrapper.optimizer)
 
     def _check_intervals(self) -> None:
         """Refuse checkpoints that could not be resumed exactly."""

@@ -81,7 +81,8 @@ class MomentumEncoder(nn.Module):
         self.backbone = deepcopy(backbone).requires_grad_(False)
         self.tasks = nn.ModuleDict()
         self.steps = 0
-        self._seen_version: Optional[int] = None
+        # Whether the next update moves; None: every one does.
+        self._due: Optional[bool] = None
 
     def add_task(self, name: str, modules: Dict[str, nn.Module]) -> None:
         """Keep EMA copies of a task's modules.
@@ -95,15 +96,28 @@ class MomentumEncoder(nn.Module):
             for key, module in modules.items()
         })
 
+    def follow(self, optimizer: torch.optim.Optimizer) -> None:
+        """Move only where this optimiser has made a step in between.
+
+        It tells by a hook, so that nothing moves while gradients accumulate
+        or when a gradient scaler skips a step. Until an optimiser is followed,
+        every update moves.
+
+        Args:
+            optimizer (torch.optim.Optimizer): The optimiser of the trunk.
+        """
+        self._due = True
+        optimizer.register_step_post_hook(self._mark_due)
+
+    def _mark_due(self, *_) -> None:
+        self._due = True
+
     @torch.no_grad()
     def update(self, backbone: nn.Module,
                tasks: Dict[str, Dict[str, nn.Module]]) -> None:
         """Move towards the online weights, once per optimiser step.
 
-        Whether a step was made is read off the version counters that torch
-        keeps of every parameter: under gradient accumulation, or when a
-        gradient scaler skips a step, nothing moves. Buffers (BN statistics)
-        are copied.
+        Buffers (BN statistics) are copied at every call.
 
         Args:
             backbone (nn.Module): The online trunk.
@@ -119,11 +133,11 @@ class MomentumEncoder(nn.Module):
         source = [p for module in online for p in module.parameters()]
         target = [p for module in copies for p in module.parameters()]
 
-        version = sum(p._version for p in source)
-        if version != self._seen_version:
+        if self._due is not False:
             self._average(target, source)
-            self._seen_version = version
             self.steps += 1
+            if self._due:
+                self._due = False
         _copy([b for module in copies for b in module.buffers()],
               [b for module in online for b in module.buffers()])
 
@@ -146,7 +160,6 @@ class MomentumEncoder(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Take the number of updates from a state dict."""
         self.steps = int(state)
-        self._seen_version = None
 
 
 def _copy(target: List[Tensor], source: List[Tensor]) -> None:

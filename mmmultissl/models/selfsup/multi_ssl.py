@@ -99,6 +99,19 @@ class MultiSSL(BaseSelfSupervisor):
                 f'{", ".join(without)}.',
                 logger='current')
 
+    def follow_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let the EMA trunks move once per step of an optimiser.
+
+        ``PretrainLoop`` calls this. In a loop of one's own without it they
+        move at every forward pass, as mmpretrain's do, which differs under
+        gradient accumulation only.
+
+        Args:
+            optimizer (torch.optim.Optimizer): The optimiser of the trunk.
+        """
+        for encoder in self.momentum.values():
+            encoder.follow(optimizer)
+
     def _compile_parts(self, options: dict) -> None:
         # Only what is a pure function of its input: queues and EMA updates
         # write in place and would break the graph at every step.
