@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 
 # Small tensors: more threads only wait for each other.
 torch.set_num_threads(1)
@@ -16,3 +17,6 @@ def seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+    hub = MessageHub.get_current_instance()
+    hub.update_info('iter', 0)
+    hub.update_info('max_iters', 1)

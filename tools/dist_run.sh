@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 tool=$1 processes=$2
 shift 2
 # The project's own environment serves when none is active.
-python=${PYTHON:-$([ -x "$here/../.venv/bin/python" ] && [ -z "${VIRTUAL_ENV:-}" ] \
+python=${PYTHON:-$([ -x "$here/../.venv/bin/python" ] && [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] \
     && echo "$here/../.venv/bin/python" || echo python)}
 PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m torch.distributed.run \
     --nnodes "${NNODES:-1}" \

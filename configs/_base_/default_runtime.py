@@ -8,8 +8,7 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=3))
 log_processor = dict(by_epoch=False)
 
-# Crops have one size, so cuDNN's search pays; the images are decoded in
-# worker processes, which need no threads of their own.
+# Crops have one size, so cuDNN's search pays.
 env_cfg = dict(cudnn_benchmark=True)
 
 # Exact resume needs a seed. None draws one and keeps it in the checkpoint.

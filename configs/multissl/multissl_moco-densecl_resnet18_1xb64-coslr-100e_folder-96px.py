@@ -23,5 +23,6 @@ model = dict(
             neck=neck, queue_len=1024, momentum=0.01, warmup_iters=200)))
 
 optim_wrapper = dict(optimizer=dict(lr=0.06))
+auto_scale_lr = dict(base_batch_size=64)
 train_cfg = dict(max_epochs=100)
 default_hooks = dict(checkpoint=dict(interval=500))

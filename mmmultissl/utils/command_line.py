@@ -97,12 +97,12 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config.split('::')[-1]))[0]
         cfg.work_dir = osp.join('work_dirs', name)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader is not None:
             _set_loader_defaults(cfg, loader, args)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
 
 
 def _set_loader_defaults(cfg: Config, loader: dict,
@@ -115,20 +115,35 @@ def _set_loader_defaults(cfg: Config, loader: dict,
     loader.setdefault('pin_memory', torch.cuda.is_available())
     if args.no_pin_memory:
         loader['pin_memory'] = False
-    if getattr(args, 'no_persistent_workers', False):
+    # torch refuses workers that persist where there are none.
+    if getattr(args, 'no_persistent_workers',
+               False) or not loader.get('num_workers'):
         loader['persistent_workers'] = False
 
 
 def use_mixed_precision(cfg: Config) -> None:
     """Switch the config to the mixed precision that the device has.
 
-    bfloat16 where it is computed natively and on the CPU; elsewhere float16
-    with mmengine's dynamic loss scale.
+    bfloat16 where it is computed natively and on the CPU; elsewhere, and for
+    detection, whose operators lack it, float16 with mmengine's dynamic loss
+    scale. A config that names an optimiser wrapper of its own keeps it.
 
     Args:
         cfg (Config): The config, changed in place.
+
+    Raises:
+        ValueError: If a detector is to be trained on the CPU.
     """
-    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
+    if cfg.optim_wrapper.get('type', 'OptimWrapper') != 'OptimWrapper':
+        return  # the config has chosen its own
+    cuda = torch.cuda.is_available()
+    detection = cfg.get('default_scope') == 'mmdet'
+    if detection and not cuda:
+        raise ValueError(
+            "mmcv's operators on regions know no mixed precision on the CPU: "
+            'leave --amp out for detection, or run it on a GPU.')
+    if cuda and (detection or not torch.cuda.is_bf16_supported(
+            including_emulation=False)):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     else:

@@ -3,11 +3,12 @@
 
 The detection configs have their own file, under mmdet's scope.
 """
+import re
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS, DefaultScope, Registry, root
 
 import mmmultissl  # noqa: F401
 
@@ -62,6 +63,56 @@ def test_config_builds(name, how, tmp_path):
                                              if sync else 'BatchNorm2d')
     if 'densecl' in model.tasks:
         assert model.tasks['densecl'].warmup_iters > 0
+
+
+KINDS = [
+    value for value in vars(root).values() if isinstance(value, Registry)
+]
+
+
+def types_in(node, path=''):
+    """Every type of a config with the scope that inheritance gave it."""
+    if isinstance(node, dict):
+        if isinstance(node.get('type'), str):
+            yield path, node.get('_scope_'), node['type']
+        for key, value in node.items():
+            yield from types_in(value, f'{path}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for i, value in enumerate(node):
+            yield from types_in(value, f'{path}[{i}]')
+
+
+@pytest.mark.parametrize('name, how', WAYS)
+def test_every_type_is_known(name, how, tmp_path):
+    cfg = read_config(name, how, tmp_path).to_dict()
+    found = list(types_in(cfg))
+    assert len(found) > 10
+    for path, scope, kind in found:
+        if kind == 'default_collate' or path.endswith('.optimizer'):
+            continue  # a function of mmengine; a class of torch
+        assert is_known(kind, scope or 'mmpretrain'), f'{path}: {kind}'
+
+
+def is_known(kind, scope):
+    for registry in KINDS:
+        with registry.switch_scope_and_registry(scope) as scoped:
+            if scoped.get(kind) is not None:
+                return True
+    return False
+
+
+def test_an_unknown_type_would_be_found():
+    assert is_known('mmmultissl.PassSampler', 'mmpretrain')
+    assert not is_known('mmmultissl.PasSampler', 'mmpretrain')
+
+
+@pytest.mark.parametrize(
+    'name', [n for n in NAMES if n.startswith('multissl')])
+def test_learning_rate_belongs_to_the_batch_in_the_name(name):
+    processes, batch = map(int, re.search(r'_(\d+)xb(\d+)-', name).groups())
+    cfg = Config.fromfile(CONFIGS / name)
+    assert cfg.train_dataloader.batch_size == batch
+    assert cfg.auto_scale_lr.base_batch_size == processes * batch
 
 
 def test_users_entry_is_the_imagenet_config():

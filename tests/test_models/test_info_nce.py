@@ -137,6 +137,9 @@ def test_keeps_no_tensor_of_the_size_of_the_logits():
     (dict(temperature=0.), 'temperature of InfoNCE is 0.0'),
     (dict(queue=torch.zeros(3, 9)), r'pass \(N, C\)'),
     (dict(positive=torch.zeros(2, 1)), r'pass \(N, C\)'),
+    (dict(chunk=0), 'chunk=0: pass at least'),
+    (dict(chunk=-1), 'chunk=-1: pass at least'),
+    (dict(query=torch.zeros(0, 4), positive=torch.zeros(0)), 'got 0 rows'),
 ])
 def test_wrong_arguments_are_explained(arguments, message):
     query, key, queue = draw(2, 4, 8)

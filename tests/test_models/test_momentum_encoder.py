@@ -1,5 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """EMA copies move once per optimiser step, as mmengine's do."""
+import copy
+
 import pytest
 import torch
 import torch.nn as nn
@@ -73,18 +75,43 @@ def test_keys_come_from_the_ema_trunk_and_carry_no_gradient():
     # lightly's DenseCL example encodes keys with the online trunk.
     model = golden.build(dict(moco=golden.moco_task())).train()
     views = next(golden.batches(1))
-    model.loss(views, None)
     key_view = views[1].clone().requires_grad_()
-    losses = model.loss([views[0], key_view], None)
-    losses['moco.loss'].backward()
+    model.loss([views[0], key_view], None)['moco.loss'].backward()
     assert key_view.grad is None
     assert all(p.grad is None for p in model.momentum.parameters())
-    before = losses['moco.loss'].item()
-    with torch.no_grad():
-        for p in model.momentum['ema0'].backbone.parameters():
-            p.zero_()
-    torch.manual_seed(0)
-    assert abs(model.loss(views, None)['moco.loss'].item() - before) > 1e-3
+
+    # The first update was a copy; from here on the EMA trunk hardly moves.
+    state = copy.deepcopy(model.state_dict())
+
+    def loss(change=lambda: None):
+        model.load_state_dict(state)
+        change()
+        torch.manual_seed(0)
+        return model.loss(views, None)['moco.loss'].item()
+
+    def spoil_keys():
+        with torch.no_grad():
+            for p in model.momentum['ema0'].backbone.parameters():
+                p.zero_()
+
+    assert loss() == loss()
+    assert abs(loss(spoil_keys) - loss()) > 1e-3
+
+
+def test_a_copy_does_not_wait_for_the_originals_optimiser():
+    online = network()
+    ours = MomentumEncoder(online, MomentumSchedule(0.5))
+    optimizer = torch.optim.SGD(online.parameters(), lr=0.1)
+    stop = ours.follow(optimizer)
+    again = copy.deepcopy(ours)
+    for encoder, moves in ((again, 3), (ours, 1)):
+        for _ in range(3):
+            encoder.update(online, {})
+        assert encoder.steps == moves
+    stop()
+    ours.update(online, {})
+    ours.update(online, {})
+    assert ours.steps == 3
 
 
 @pytest.mark.parametrize('value', [0., -1., 2.])

@@ -28,6 +28,7 @@ def test_unknown_view_names_the_views_there_are():
     ({'my.task': golden.moco_task()}, 'cannot be called "my.task"'),
     (dict(lossy=golden.moco_task()), 'cannot be called "lossy"'),
     (dict(keys=golden.moco_task()), 'cannot be called "keys"'),
+    (dict(init_cfg=golden.moco_task()), 'cannot be called "init_cfg"'),
 ])
 def test_unusable_tasks_are_explained(tasks, message):
     with pytest.raises(ValueError, match=message):
@@ -80,6 +81,29 @@ def test_adapter_refuses_what_it_cannot_share():
                 a=dict(
                     type='mmmultissl.MMPretrainTask',
                     algorithm=dict(moco, backbone=golden.TRUNK))))
+
+
+def test_adapter_refuses_an_algorithm_that_changes_its_input():
+    simclr = dict(
+        type='mmpretrain.SimCLR',
+        neck=golden.MOCO_NECK,
+        head=golden.HEAD)
+    model = golden.build(
+        dict(a=dict(type='mmmultissl.MMPretrainTask', algorithm=simclr)))
+    with pytest.raises(ValueError, match='changes its input'):
+        model.train().loss(next(golden.batches(1)), None)
+
+
+def test_densecl_pools_the_trunk_to_the_necks_grid():
+    task = golden.densecl_task()
+    task['neck'] = dict(task['neck'], num_grid=2)
+    model = golden.build(dict(a=task)).train()
+    seen = []
+    model.tasks['a'].loss_module.register_forward_pre_hook(
+        lambda _, inputs: seen.append(len(inputs[0])))
+    # A map of 4x4 cells, projected as 2x2.
+    model.loss(next(golden.batches(1, size=128)), None)
+    assert seen == [golden.BATCH, golden.BATCH * 4]
 
 
 def test_densecl_warms_up():
@@ -156,3 +180,20 @@ def test_bfloat16_autocast_stays_close():
         assert half_log[key].dtype == torch.float32
         torch.testing.assert_close(half_log[key], log[key], rtol=0.03,
                                    atol=0.)
+
+
+def test_positives_keep_full_precision_under_autocast():
+    model = golden.build(
+        dict(moco=golden.moco_task(), densecl=golden.densecl_task())).train()
+    seen = []
+    for task in model.tasks.values():
+        task.loss_module.register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        model.loss(next(golden.batches(1)), None)
+    assert len(seen) == 3
+    for query, positive, _ in seen:
+        assert positive.dtype == torch.float32
+        # Unit vectors: a product of 8 bits would be off by up to 1/256.
+        rounded = positive.bfloat16().float()
+        assert not torch.equal(positive, rounded)

@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """A step never makes the device wait for the host."""
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -39,6 +40,21 @@ def test_forward_loss_ema_and_queues_do_not_wait():
     assert '_foreach_lerp_' in recorder.names
     assert 'convolution_backward' in recorder.names
     assert not WAITING & set(recorder.names)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_a_gpu_does_not_wait():
+    model = golden.build(
+        dict(moco=golden.moco_task(),
+             densecl=golden.densecl_task())).cuda().train()
+    views = [view.cuda() for view in next(golden.batches(1))]
+    model.loss(views, None)
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        sum(model.loss(views, None).values()).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert model.backbone.conv1.weight.grad is not None
 
 
 def test_the_recorder_would_see_mmpretrains_waits():

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2]
 CONFIG = (
@@ -95,6 +96,11 @@ def test_pretraining_writes_a_checkpoint_for_every_use(images, tmp_path):
 def test_switches_train(images, tmp_path, flags, options):
     train(images, tmp_path, *options, flags=flags)
     assert np.isfinite(scalars(tmp_path)[-1]['loss'])
+    cfg = Config.fromfile(tmp_path / Path(CONFIG).name)
+    assert cfg.model.channels_last == ('model.channels_last=True' in options)
+    half = bool(flags) or any('Bf16' in option for option in options)
+    assert cfg.optim_wrapper.type == (
+        'mmmultissl.Bf16OptimWrapper' if half else 'OptimWrapper')
 
 
 def test_tensorboard(images, tmp_path):
@@ -113,7 +119,7 @@ def test_two_processes_by_dist_train(images, tmp_path):
         s.bind(('127.0.0.1', 0))
         os.environ['PORT'] = str(s.getsockname()[1])
     try:
-        text = run(['tools/dist_train.sh', CONFIG, '2'] +
+        text = run(['tools/dist_train.sh', CONFIG, '2', '--amp'] +
                    command(images, tmp_path))
     finally:
         del os.environ['PORT']

@@ -2,6 +2,7 @@
 # mmpretrain's two MoCo v2 views of ImageNet, from a stream that can resume.
 _base_ = 'mmpretrain::_base_/datasets/imagenet_bs32_mocov2.py'
 
+data_preprocessor = dict(non_blocking=True)
 train_pipeline = [
     dict(type='mmmultissl.LoadImage'),
     dict(

@@ -30,8 +30,8 @@ class FiniteLossHook(Hook):
     """Check that all losses are finite, and never save what is not.
 
     The losses are looked at in iterations that log or save and in the last
-    one; in all others they stay on the device, so nothing waits. In those
-    iterations all ranks agree, so that they stop together. Before a
+    one; in all others this hook leaves them alone. In those iterations all
+    ranks agree, so that they stop together. Before a
     checkpoint is written its weights are looked at too, for a backward pass
     can spoil them after a finite loss; so the last checkpoint is always one
     to go on from. ``PretrainLoop`` registers this hook by itself.

@@ -1,9 +1,10 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """A training loop that a killed run leaves and re-enters without a trace."""
 import math
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
 import torch
+from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
@@ -17,6 +18,7 @@ from mmmultissl.engine.hooks import (FiniteLossHook, ResumeRecordHook,
                                      SkippedSampleHook)
 from mmmultissl.engine.hooks.finite_loss_hook import log_interval
 from mmmultissl.registry import LOOPS
+from mmmultissl.utils import host_memory
 from mmmultissl.utils.seeding import seed_step
 
 
@@ -57,6 +59,9 @@ class PretrainLoop(IterBasedTrainLoop):
         exact_resume (bool): Whether a checkpoint of another seed, world size,
             batch size … is an error; otherwise it is a warning and the run
             goes on from about there. Defaults to True.
+        keep_freed_memory (bool): Whether training on a CPU keeps the memory
+            of freed tensors, which is a third faster and takes up to a fifth
+            more of it. Defaults to True.
 
     Raises:
         ValueError: If the length, the sampler or the batches are not given in
@@ -72,7 +77,8 @@ class PretrainLoop(IterBasedTrainLoop):
             val_begin: int = 1,
             val_interval: int = 1000,
             dynamic_intervals: Optional[List[Tuple[int, int]]] = None,
-            exact_resume: bool = True) -> None:
+            exact_resume: bool = True,
+            keep_freed_memory: bool = True) -> None:
         if (max_iters is None) == (max_epochs is None):
             raise ValueError(
                 f'PretrainLoop got max_iters={max_iters} and max_epochs='
@@ -81,6 +87,12 @@ class PretrainLoop(IterBasedTrainLoop):
         # Not the parent's __init__: it starts worker processes before a
         # checkpoint can say where they are to begin (mmengine 0.10.7).
         BaseLoop.__init__(self, runner, _with_seeded_dataset(dataloader))
+        if keep_freed_memory and get_device() == 'cpu' and \
+                host_memory.keep_freed_memory():
+            runner.logger.info(
+                'Freed memory is kept for the next step; '
+                'train_cfg.keep_freed_memory=False gives it back, for a '
+                'smaller peak and a slower step.')
         self._check_dataloader()
         self._keeps_sampler_seed = isinstance(
             dataloader, dict) and 'seed' in dataloader['sampler']
@@ -142,7 +154,7 @@ class PretrainLoop(IterBasedTrainLoop):
         runner.logger.info(f'Seed {self.seed}{drawn}, from iteration '
                            f'{self._iter} to {self._max_iters}, '
                            f'{len(self.dataloader)} iterations per pass.')
-        self._announce_optimizers()
+        stop_following = self._announce_optimizers()
         runner.call_hook('before_train')
         # mmengine's hooks expect one epoch around all iterations.
         runner.call_hook('before_train_epoch')
@@ -156,6 +168,8 @@ class PretrainLoop(IterBasedTrainLoop):
                 runner.val_loop.run()
         # Lets the worker processes go.
         self.dataloader_iterator = None
+        for stop in stop_following:
+            stop()
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
         return runner.model
@@ -254,13 +268,16 @@ class PretrainLoop(IterBasedTrainLoop):
         return math.lcm(*(w._accumulative_counts
                           for w in self._optim_wrappers()))
 
-    def _announce_optimizers(self) -> None:
+    def _announce_optimizers(self) -> List[Callable[[], None]]:
         """Tell a model with EMA copies when an optimiser has stepped."""
         model = self.runner.model
         model = model.module if is_model_wrapper(model) else model
-        if hasattr(model, 'follow_optimizer'):
-            for wrapper in self._optim_wrappers():
-                model.follow_optimizer(wrapper.optimizer)
+        if not hasattr(model, 'follow_optimizer'):
+            return []
+        return [
+            model.follow_optimizer(wrapper.optimizer)
+            for wrapper in self._optim_wrappers()
+        ]
 
     def _check_intervals(self) -> None:
         """Refuse checkpoints that could not be resumed exactly."""

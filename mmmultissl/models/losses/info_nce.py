@@ -89,8 +89,8 @@ def info_nce(query: Tensor,
         loss_n = -log( exp(s/t) / (exp(s/t) + sum_j exp(q.k_j/t)) ).
 
     It is what softmax cross-entropy gives on the ``N x (1+K)`` matrix of
-    logits (MoCo, arXiv:1911.05722, equation 1), but the matrix is never there:
-    extra memory is ``N x chunk``. Computed in at least float32, under
+    logits (MoCo, arXiv:1911.05722, equation 1), but only ``N x chunk`` of
+    the matrix is there at a time. Computed in at least float32, under
     autocast too. Not differentiable twice, and not with respect to the queue.
 
     Args:
@@ -125,6 +125,10 @@ def info_nce(query: Tensor,
             f'InfoNCE got query {tuple(query.shape)}, positive '
             f'{tuple(positive.shape)} and queue {tuple(queue.shape)}: pass '
             '(N, C), (N,) and (C, K).')
+    if len(query) == 0 or (chunk is not None and chunk < 1):
+        raise ValueError(
+            f'InfoNCE got {len(query)} rows and chunk={chunk}: pass at least '
+            'one row, and a chunk of at least 1 or None.')
     if chunk is None:
         budget = (_BLOCK_BYTES_CPU
                   if query.device.type == 'cpu' else _BLOCK_BYTES_DEVICE)

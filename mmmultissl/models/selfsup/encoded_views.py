@@ -1,6 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Views of a batch, each encoded once for all tasks."""
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -17,7 +17,8 @@ class KeyView:
 
     Under shuffle-BN the features are in the shuffled order, of samples that
     other processes own. Compute from them what the loss needs and put that
-    back with :meth:`unshuffle`; features are large and outputs are not.
+    back with :meth:`unshuffle`, which gathers it over the processes: small
+    for outputs, dear for trunk maps.
 
     Args:
         features (tuple[Tensor]): Trunk maps, each ``(N, C, H, W)``.
@@ -50,21 +51,29 @@ class EncodedViews:
         self._query: Dict[str, Features] = {}
         self._key: Dict[Tuple[int, str], KeyView] = {}
 
-    def _input(self, view: str, wanted_by: str) -> Tensor:
-        if view not in self.inputs:
-            raise ValueError(
-                f'{wanted_by} reads the view "{view}", but the batch has '
-                f'{", ".join(self.inputs)}: name one of these in the task, '
-                'or add the view to the data pipeline (num_views of '
-                'MultiView).')
-        return self.inputs[view]
+    def require(self, names: Sequence[str], wanted_by: str = 'A task') -> None:
+        """Make sure that the batch has some views.
 
-    def query(self, view: str, wanted_by: str = 'A task') -> Features:
+        Args:
+            names (Sequence[str]): Names of the views.
+            wanted_by (str): Who asks, for the error. Defaults to 'A task'.
+
+        Raises:
+            ValueError: If the batch lacks one.
+        """
+        for view in names:
+            if view not in self.inputs:
+                raise ValueError(
+                    f'{wanted_by} reads the view "{view}", but the batch has '
+                    f'{", ".join(self.inputs)}: name one of these in the '
+                    'task, or add the view to the data pipeline (num_views '
+                    'of MultiView).')
+
+    def query(self, view: str) -> Features:
         """Get a view encoded by the online trunk.
 
         Args:
             view (str): Name of the view.
-            wanted_by (str): Who asks, for the error. Defaults to 'A task'.
 
         Returns:
             tuple[Tensor]: Maps ``(N, C, H, W)``, one per ``out_indices``.
@@ -73,20 +82,17 @@ class EncodedViews:
             ValueError: If the batch has no such view.
         """
         if view not in self._query:
-            self._query[view] = self._backbone(self._input(view, wanted_by))
+            self.require([view])
+            self._query[view] = self._backbone(self.inputs[view])
         return self._query[view]
 
     @torch.no_grad()
-    def key(self,
-            view: str,
-            encoder: MomentumEncoder,
-            wanted_by: str = 'A task') -> KeyView:
+    def key(self, view: str, encoder: MomentumEncoder) -> KeyView:
         """Get a view encoded by an EMA trunk.
 
         Args:
             view (str): Name of the view.
             encoder (MomentumEncoder): The EMA trunk, already up to date.
-            wanted_by (str): Who asks, for the error. Defaults to 'A task'.
 
         Returns:
             KeyView: Its features, and the way back to the batch's order.
@@ -95,7 +101,8 @@ class EncodedViews:
             ValueError: If the batch has no such view.
         """
         if (id(encoder), view) not in self._key:
-            images, unshuffle = self._shuffle(self._input(view, wanted_by))
+            self.require([view])
+            images, unshuffle = self._shuffle(self.inputs[view])
             self._key[id(encoder), view] = KeyView(
                 encoder.backbone(images), unshuffle)
         return self._key[id(encoder), view]
@@ -112,7 +119,7 @@ class TaskViews:
     """
 
     def __init__(self, views: EncodedViews, task: str,
-                 encoder: MomentumEncoder = None) -> None:
+                 encoder: Optional[MomentumEncoder] = None) -> None:
         self._views = views
         self._task = task
         self._encoder = encoder
@@ -126,7 +133,7 @@ class TaskViews:
         Returns:
             tuple[Tensor]: Maps ``(N, C, H, W)``, one per ``out_indices``.
         """
-        return self._views.query(view, f'Task "{self._task}"')
+        return self._views.query(view)
 
     def key(self, view: str) -> KeyView:
         """Get a view encoded by the task's EMA trunk, without gradient.
@@ -137,8 +144,7 @@ class TaskViews:
         Returns:
             KeyView: Its features, and the way back to the batch's order.
         """
-        return self._views.key(view, self._require_encoder(),
-                               f'Task "{self._task}"')
+        return self._views.key(view, self._require_encoder())
 
     def momentum(self, module: str) -> nn.Module:
         """Get the EMA copy of one of the task's own modules.

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Dict, List, Optional, Union
+from typing import Callable, Dict, List, Optional, Union
 
 import torch
 import torch.nn as nn
@@ -96,18 +96,28 @@ class MomentumEncoder(nn.Module):
             for key, module in modules.items()
         })
 
-    def follow(self, optimizer: torch.optim.Optimizer) -> None:
+    def follow(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
         """Move only where this optimiser has made a step in between.
 
         It tells by a hook, so that nothing moves while gradients accumulate
-        or when a gradient scaler skips a step. Until an optimiser is followed,
-        every update moves.
+        or when a gradient scaler skips a step (a fused optimiser skips inside
+        its kernel, and counts as having stepped). Until an optimiser is
+        followed, every update moves.
 
         Args:
             optimizer (torch.optim.Optimizer): The optimiser of the trunk.
+
+        Returns:
+            Callable: Ends it.
         """
         self._due = True
-        optimizer.register_step_post_hook(self._mark_due)
+        hook = optimizer.register_step_post_hook(self._mark_due)
+
+        def stop() -> None:
+            hook.remove()
+            self._due = None
+
+        return stop
 
     def _mark_due(self, *_) -> None:
         self._due = True
@@ -152,6 +162,10 @@ class MomentumEncoder(nn.Module):
             # The order of operations of mmpretrain's CosineEMA.
             torch._foreach_mul_(target, 1 - momentum)
             torch._foreach_add_(target, source, alpha=momentum)
+
+    def __getstate__(self) -> dict:
+        # The optimiser's hook stays with the original.
+        return dict(self.__dict__, _due=None)
 
     def get_extra_state(self) -> Tensor:
         """Get the number of updates for the state dict, as a CPU tensor."""

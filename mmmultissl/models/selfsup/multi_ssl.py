@@ -1,6 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Several self-supervised tasks on one backbone."""
-from typing import Dict, List, Optional, Union
+from typing import Callable, Dict, List, Optional, Union
 
 import torch
 import torch.nn as nn
@@ -99,7 +99,8 @@ class MultiSSL(BaseSelfSupervisor):
                 f'{", ".join(without)}.',
                 logger='current')
 
-    def follow_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+    def follow_optimizer(
+            self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
         """Let the EMA trunks move once per step of an optimiser.
 
         ``PretrainLoop`` calls this. In a loop of one's own without it they
@@ -108,9 +109,17 @@ class MultiSSL(BaseSelfSupervisor):
 
         Args:
             optimizer (torch.optim.Optimizer): The optimiser of the trunk.
+
+        Returns:
+            Callable: Ends it.
         """
-        for encoder in self.momentum.values():
-            encoder.follow(optimizer)
+        stops = [e.follow(optimizer) for e in self.momentum.values()]
+
+        def stop() -> None:
+            for each in stops:
+                each()
+
+        return stop
 
     def _compile_parts(self, options: dict) -> None:
         # Only what is a pure function of its input: queues and EMA updates
@@ -159,8 +168,11 @@ class MultiSSL(BaseSelfSupervisor):
         # All of them before the EMA trunks move: these copy the BN statistics
         # that the query passes have just updated, as mmpretrain's do.
         for name, task in self.tasks.items():
+            views.require(task.query_views + task.key_views,
+                          f'Task "{name}"')
+        for task in self.tasks.values():
             for view in task.query_views:
-                views.query(view, f'Task "{name}"')
+                views.query(view)
 
     def _update_momentum_encoders(self) -> None:
         online = {
@@ -187,11 +199,11 @@ def _build_tasks(tasks: Dict[str, Optional[dict]]) -> Dict[str, nn.Module]:
                          'moco=dict(type="mmmultissl.MoCoV2Task", ...).')
     for name in used:
         if ('.' in name or 'loss' in name or not name
-                or hasattr(nn.ModuleDict, name)):
+                or hasattr(ModuleDict(), name)):
             raise ValueError(
                 f'A task cannot be called "{name}": use a name without a '
-                'dot or the word loss, and not one of a dict\'s methods, '
-                'such as moco.')
+                'dot or the word loss, and not that of an attribute of '
+                "mmengine's ModuleDict, such as moco.")
     return {name: MODELS.build(cfg) for name, cfg in used.items()}
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """DenseCL as a task."""
+import math
 from typing import Dict, Optional, Union
 
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+from ..losses import row_similarity
 from ..selfsup.encoded_views import TaskViews
 from ..utils import RingQueue, training_progress
 from .base import PretextTask
@@ -107,19 +109,20 @@ class DenseCLTask(PretextTask):
             key_NC = view.unshuffle(F.normalize(key_NC, dim=1))
             key_NCS = view.unshuffle(F.normalize(key_NCS, dim=1))
             pooled_NC = view.unshuffle(F.normalize(pooled_NC, dim=1))
-            # The one trunk map that must go back: cells are compared with
-            # those of the same image.
-            key_NDS = view.unshuffle(
-                F.normalize(view.features[-1].flatten(2), dim=1))
+            # The one trunk map that must go back to its own process: cells
+            # are compared with those of the same image.
+            cells = key_NCS.size(2)
+            key_NDS = view.unshuffle(unit_cells(view.features[-1], cells))
             match_NS = match_cells(
-                F.normalize(features[-1].detach().flatten(2), dim=1), key_NDS)
+                unit_cells(features[-1].detach(), cells), key_NDS)
             matched_NCS = torch.gather(
                 key_NCS, 2,
                 match_NS.unsqueeze(1).expand(-1, key_NCS.size(1), -1))
 
         # Image against queue of images, cell against queue of cells.
-        positive_N = torch.einsum('nc,nc->n', [query_NC, key_NC])
-        positive_NS = (query_NCS * matched_NCS).sum(1)
+        positive_N = row_similarity(query_NC, key_NC)
+        positive_NS = (query_NCS.to(positive_N) *
+                       matched_NCS.to(positive_N)).sum(1)
         cells_MC = query_NCS.permute(0, 2, 1).reshape(-1, query_NCS.size(1))
         loss_single = self.loss_module(query_NC, positive_N, self.queue.keys)
         loss_dense = self.loss_module(cells_MC, positive_NS.reshape(-1),
@@ -131,6 +134,24 @@ class DenseCLTask(PretextTask):
         return dict(
             loss_single=loss_single * (1 - weight),
             loss_dense=loss_dense * weight)
+
+
+def unit_cells(features: Tensor, cells: int) -> Tensor:
+    """Cut a map into cells of unit length.
+
+    A neck with ``num_grid`` projects a pooled map; matches are then looked
+    for on the trunk's map pooled alike (our choice).
+
+    Args:
+        features (Tensor): The trunk's map, ``(N, D, H, W)``.
+        cells (int): Number S of cells that the neck gives.
+
+    Returns:
+        Tensor: ``(N, D, S)``.
+    """
+    if features.shape[2] * features.shape[3] != cells:
+        features = F.adaptive_avg_pool2d(features, math.isqrt(cells))
+    return F.normalize(features.flatten(2), dim=1)
 
 
 def match_cells(query: Tensor, key: Tensor) -> Tensor:

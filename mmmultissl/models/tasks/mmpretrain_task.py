@@ -1,9 +1,9 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Algorithms of mmpretrain as tasks."""
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch.nn as nn
-from mmengine.model import BaseAveragedModel
+from mmengine.model import BaseAveragedModel, ExponentialMovingAverage
 from mmpretrain.models.utils import CosineEMA
 from torch import Tensor
 
@@ -11,6 +11,12 @@ from mmmultissl.registry import MODELS
 from ..selfsup.encoded_views import Features, TaskViews
 from ..selfsup.momentum_encoder import MomentumSchedule
 from .base import PretextTask
+
+
+_CHANGES_INPUT = (
+    'The algorithm of an MMPretrainTask changes its input before the backbone '
+    'sees it, so views cannot be shared: pretrain it alone, or write a '
+    'PretextTask for it.')
 
 
 class _SharedTrunk(nn.Module):
@@ -23,6 +29,8 @@ class _SharedTrunk(nn.Module):
     views: Optional[TaskViews] = None
 
     def forward(self, view: str) -> Features:
+        if not isinstance(view, str):
+            raise ValueError(_CHANGES_INPUT)
         return self.views.query(view)
 
 
@@ -58,8 +66,9 @@ class MMPretrainTask(PretextTask):
             Defaults to None.
 
     Raises:
-        ValueError: If the algorithm's config names a backbone, or the
-            algorithm keeps a queue, which MoCoV2Task and DenseCLTask do.
+        ValueError: If the algorithm's config names a backbone, its average
+            cannot be shared, or it keeps a queue, for which there are
+            MoCoV2Task and DenseCLTask.
     """
 
     def __init__(self,
@@ -95,6 +104,10 @@ class MMPretrainTask(PretextTask):
         """Get the algorithm's neck where it has an EMA copy."""
         return {} if self._target is None else dict(neck=self.algorithm.neck)
 
+    def compilable_modules(self) -> List[nn.Module]:
+        """Get the algorithm's neck."""
+        return [self.algorithm.neck] if self.algorithm.with_neck else []
+
     def loss(self,
              views: TaskViews,
              data_samples: Optional[list] = None) -> Dict[str, Tensor]:
@@ -112,6 +125,10 @@ class MMPretrainTask(PretextTask):
             self._target.views = views
         try:
             return self.algorithm.loss(list(self.query_views), data_samples)
+        except TypeError as error:
+            if 'str' not in str(error):
+                raise
+            raise ValueError(_CHANGES_INPUT) from error
         finally:
             # Features of a batch must not outlive its step.
             self._trunk.views = None
@@ -120,5 +137,13 @@ class MMPretrainTask(PretextTask):
 
 
 def _schedule_of(ema: BaseAveragedModel) -> MomentumSchedule:
+    known = type(ema) in (ExponentialMovingAverage, CosineEMA)
+    if not known or ema.interval != 1 or ema.update_buffers:
+        raise ValueError(
+            f'The average {type(ema).__name__}(interval='
+            f'{getattr(ema, "interval", None)}, update_buffers='
+            f'{getattr(ema, "update_buffers", None)}) cannot be shared: use '
+            'ExponentialMovingAverage or CosineEMA at every step, without '
+            'buffers.')
     end = ema.end_momentum if isinstance(ema, CosineEMA) else None
     return MomentumSchedule(ema.momentum, end)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+from ..losses import row_similarity
 from ..selfsup.encoded_views import TaskViews
 from ..utils import RingQueue
 from .base import PretextTask
@@ -81,7 +82,7 @@ class MoCoV2Task(PretextTask):
 
         # One positive against the queue. The queue takes the keys afterwards,
         # or an image would be a negative of itself.
-        positive_N = torch.einsum('nc,nc->n', [query_NC, key_NC])
+        positive_N = row_similarity(query_NC, key_NC)
         loss = self.loss_module(query_NC, positive_N, self.queue.keys)
         self.queue.enqueue(key_NC)
         return dict(loss=loss)

@@ -1,0 +1,97 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""What the flags of the tools make of a config."""
+import argparse
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmmultissl.engine.optim import Bf16OptimWrapper
+from mmmultissl.utils import command_line
+
+
+def config(scope='mmpretrain', **wrapper):
+    return Config(
+        dict(
+            default_scope=scope,
+            optim_wrapper=dict(
+                dict(type='OptimWrapper', optimizer=dict(type='SGD')),
+                **wrapper),
+            train_dataloader=dict(num_workers=0, persistent_workers=True)))
+
+
+@pytest.mark.parametrize('scope, cuda, bf16, expected', [
+    ('mmpretrain', False, False, 'mmmultissl.Bf16OptimWrapper'),
+    ('mmpretrain', True, True, 'mmmultissl.Bf16OptimWrapper'),
+    ('mmpretrain', True, False, 'AmpOptimWrapper'),
+    ('mmdet', True, True, 'AmpOptimWrapper'),
+])
+def test_mixed_precision_fits_the_device(monkeypatch, scope, cuda, bf16,
+                                         expected):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported',
+                        lambda including_emulation=True: bf16)
+    cfg = config(scope)
+    command_line.use_mixed_precision(cfg)
+    assert cfg.optim_wrapper.type == expected
+    assert ('loss_scale' in cfg.optim_wrapper) == (
+        expected == 'AmpOptimWrapper')
+
+
+def test_mixed_precision_of_a_detector_on_the_cpu_is_explained(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match='leave --amp out for detection'):
+        command_line.use_mixed_precision(config('mmdet'))
+
+
+def test_a_wrapper_of_ones_own_stays():
+    cfg = config(type='AmpOptimWrapper', loss_scale=512.)
+    command_line.use_mixed_precision(cfg)
+    assert cfg.optim_wrapper.to_dict() == dict(
+        type='AmpOptimWrapper',
+        loss_scale=512.,
+        optimizer=dict(type='SGD'))
+
+
+def test_bf16_wrapper_enters_autocast():
+    layer = torch.nn.Linear(3, 3)
+    wrapper = Bf16OptimWrapper(torch.optim.SGD(layer.parameters(), lr=0.1))
+    with wrapper.optim_context(layer):
+        out = layer(torch.randn(2, 3))
+    assert out.dtype == torch.bfloat16
+    assert not torch.is_autocast_enabled('cpu')
+    wrapper.update_params(out.float().sum())
+    assert layer.weight.dtype == torch.float32
+
+
+def test_workers_persist_only_where_there_are_some():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('config')
+    command_line.add_common_arguments(parser)
+    args = command_line.parse(
+        parser, ['a/b.py', '--cfg-options', 'train_dataloader.batch_size=3'])
+    cfg = config()
+    command_line.apply_common_arguments(cfg, args)
+    assert cfg.train_dataloader.persistent_workers is False
+    assert cfg.train_dataloader.batch_size == 3
+    assert cfg.work_dir == 'work_dirs/b'
+    assert cfg.train_dataloader.collate_fn.type == 'default_collate'
+
+
+def test_kept_memory_is_a_switch_of_the_c_library():
+    import subprocess
+    import sys
+    code = ('from mmmultissl.utils.host_memory import keep_freed_memory as k;'
+            'import resource, torch\n'
+            'def faults():\n'
+            '    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
+            '    torch.zeros(2**26).sum()\n'
+            '    after = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
+            '    return after - before\n'
+            'faults(); mapped = faults(); done = k(); faults()\n'
+            'print(done, mapped, faults())')
+    out = subprocess.run([sys.executable, '-c', code], check=True,
+                         capture_output=True, text=True).stdout.split()
+    if out[0] == 'False':
+        pytest.skip('the C library is not glibc')
+    assert int(out[2]) < int(out[1]) / 2
