@@ -2,10 +2,12 @@
 """Training steps to compare: ours, mmpretrain's, lightly's, bare arithmetic.
 
 Each contender is an object with ``step(views)``: forward, backward, optimiser,
-from images that already lie normalised on the device.
+from images that already lie normalised on the device. Forward passes run under
+``precision()``, so that casts are made anew in each step, as in training.
 """
 import copy
-from typing import Callable, Dict, List
+from contextlib import nullcontext
+from typing import Callable, ContextManager, Dict, List, Optional
 
 import torch
 import torch.nn as nn
@@ -14,6 +16,29 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
+
+Precision = Callable[[], ContextManager]
+
+
+def find_task(cfg: Config, kind: str) -> Config:
+    """Find the config of a task by its type.
+
+    Args:
+        cfg (Config): The config.
+        kind (str): 'MoCo' or 'DenseCL'.
+
+    Returns:
+        Config: The task's config.
+
+    Raises:
+        LookupError: If the config has no such task.
+    """
+    name = dict(MoCo='MoCoV2Task', DenseCL='DenseCLTask')[kind]
+    for task in cfg.model.tasks.values():
+        if task is not None and task.type.split('.')[-1] == name:
+            return task
+    raise LookupError(f'the config has no {name} to take the sizes from')
 
 
 def _optimizer(model: nn.Module, cfg: Config) -> torch.optim.Optimizer:
@@ -36,11 +61,14 @@ class Model:
         model (dict): Config of the model.
         cfg (Config): The whole config.
         device (torch.device): Where it runs.
+        precision (Callable): Makes the context of the forward pass.
     """
 
-    def __init__(self, model: dict, cfg: Config, device) -> None:
+    def __init__(self, model: dict, cfg: Config, device,
+                 precision: Precision) -> None:
         self.model = _build(model, device)
         self.optimizer = _optimizer(self.model, cfg)
+        self.precision = precision
 
     def step(self, views: List[Tensor]) -> None:
         """Train on one batch.
@@ -48,7 +76,8 @@ class Model:
         Args:
             views (list[Tensor]): Two views, each ``(N, 3, H, W)``.
         """
-        loss, _ = self.model.parse_losses(self.model.loss(views, None))
+        with self.precision():
+            loss, _ = self.model.parse_losses(self.model.loss(views, None))
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -56,7 +85,7 @@ class Model:
 
 def _peer_cfg(cfg: Config, kind: str) -> dict:
     """mmpretrain's own algorithm with the sizes of the config's task."""
-    task = cfg.model.tasks['moco' if kind == 'MoCo' else 'densecl']
+    task = find_task(cfg, kind)
     peer = dict(
         type=f'mmpretrain.{kind}',
         backbone=cfg.model.backbone,
@@ -82,14 +111,17 @@ class Lightly(nn.Module):
         cfg (Config): The config; gives trunk, sizes and momentum.
         dense (bool): DenseCL instead of MoCo v2.
         device (torch.device): Where it runs.
+        precision (Callable): Makes the context of the forward pass.
     """
 
-    def __init__(self, cfg: Config, dense: bool, device) -> None:
+    def __init__(self, cfg: Config, dense: bool, device,
+                 precision: Precision) -> None:
         super().__init__()
+        self.precision = precision
         from lightly.loss import NTXentLoss
         from lightly.models.modules import heads
         from lightly.models.utils import deactivate_requires_grad
-        task = cfg.model.tasks['densecl' if dense else 'moco']
+        task = find_task(cfg, 'DenseCL' if dense else 'MoCo')
         sizes = (task.neck.in_channels, task.neck.hid_channels, task.feat_dim)
         kind = (heads.DenseCLProjectionHead
                 if dense else heads.MoCoProjectionHead)
@@ -127,18 +159,46 @@ class Lightly(nn.Module):
         from lightly.models import utils
         utils.update_momentum(self.trunk, self.trunk_k, m=self.keep)
         utils.update_momentum(self.heads, self.heads_k, m=self.keep)
-        query = self._project(self.trunk, self.heads, views[0])
-        with torch.no_grad():
-            images, order = utils.batch_shuffle(views[1])
-            key = [
-                utils.batch_unshuffle(k, order)
-                for k in self._project(self.trunk_k, self.heads_k, images)
-            ]
-        loss = self.losses[0](query[0], key[0])
-        if self.dense:
-            matched = utils.select_most_similar(query[1], key[1], key[2])
-            loss = loss + self.losses[1](
-                query[2].flatten(0, 1), matched.flatten(0, 1))
+        with self.precision():
+            query = self._project(self.trunk, self.heads, views[0])
+            with torch.no_grad():
+                images, order = utils.batch_shuffle(views[1])
+                key = [
+                    utils.batch_unshuffle(k, order)
+                    for k in self._project(self.trunk_k, self.heads_k, images)
+                ]
+            loss = self.losses[0](query[0], key[0])
+            if self.dense:
+                matched = utils.select_most_similar(query[1], key[1], key[2])
+                loss = loss + self.losses[1](
+                    query[2].flatten(0, 1), matched.flatten(0, 1))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+class TrunkAlone:
+    """The trunk forward and backward with an optimiser: the floor of memory.
+
+    Args:
+        cfg (Config): The config.
+        device (torch.device): Where it runs.
+        precision (Callable): Makes the context of the forward pass.
+    """
+
+    def __init__(self, cfg: Config, device, precision: Precision) -> None:
+        self.trunk = _build(cfg.model.backbone, device)
+        self.optimizer = _optimizer(self.trunk, cfg)
+        self.precision = precision
+
+    def step(self, views: List[Tensor]) -> None:
+        """Train on one batch.
+
+        Args:
+            views (list[Tensor]): Two views, each ``(N, 3, H, W)``.
+        """
+        with self.precision():
+            loss = self.trunk(views[0])[-1].float().mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -152,20 +212,31 @@ class BareArithmetic:
     no optimiser, no queue update.
 
     Args:
-        cfg (Config): The config.
+        cfg (Config): The config; its tasks must be MoCo v2 or DenseCL.
         device (torch.device): Where it runs.
+        precision (Callable): Makes the context of the forward passes.
+        channels_last (bool): Memory layout.
+
+    Raises:
+        LookupError: If the config has another task.
     """
 
-    def __init__(self, cfg: Config, device) -> None:
+    def __init__(self, cfg: Config, device, precision: Precision,
+                 channels_last: bool) -> None:
+        self.precision = precision
+        self.device = torch.device(device)
         self.trunk = _build(cfg.model.backbone, device)
         self.necks, self.queues = [], []
         for task in cfg.model.tasks.values():
             if task is None:
                 continue
+            if 'queue_len' not in task:
+                raise LookupError(f'what {task.type} must compute is not '
+                                  'known to BareArithmetic')
             self.necks.append(_build(task.neck, device))
             self.queues.append(
                 torch.randn(task.feat_dim, task.queue_len, device=device))
-        if cfg.model.get('channels_last'):
+        if channels_last:
             for module in [self.trunk, *self.necks]:
                 module.to(memory_format=torch.channels_last)
 
@@ -178,7 +249,7 @@ class BareArithmetic:
         Returns:
             dict[str, Callable]: Name -> function.
         """
-        with torch.no_grad():
+        with torch.no_grad(), self.precision():
             features = tuple(f.detach() for f in self.trunk(views[1]))
             outputs = [neck(features) for neck in self.necks]
         rows = []
@@ -191,26 +262,31 @@ class BareArithmetic:
 
         def trunk_both_ways():
             self.trunk.zero_grad()
-            torch.autograd.backward(self.trunk(views[0]), grads)
+            with self.precision():
+                out = self.trunk(views[0])
+            torch.autograd.backward(out, grads)
 
         def trunk_keys():
-            with torch.no_grad():
+            with torch.no_grad(), self.precision():
                 self.trunk(views[1])
 
         def necks():
             leaves = tuple(f.clone().requires_grad_() for f in features)
             for neck in self.necks:
                 neck.zero_grad()
-                out = neck(leaves)
+                with self.precision():
+                    out = neck(leaves)
                 torch.autograd.backward(out, [torch.ones_like(o) for o in out])
-                with torch.no_grad():
+                with torch.no_grad(), self.precision():
                     neck(features)
 
         def products():
-            # Logits, and their gradient's way back to the queries; in blocks
-            # that fit the cache, so that this is arithmetic, not memory.
+            # Logits, and their gradient's way back to the queries; on the CPU
+            # in blocks that fit the cache, so that this is arithmetic, not
+            # memory; on a GPU whole, which is fastest there.
             for queue, query in rows:
-                block = max(256, (4 << 20) // (4 * len(query)))
+                block = (max(256, (4 << 20) // (4 * len(query)))
+                         if self.device.type == 'cpu' else queue.size(1))
                 back = torch.zeros_like(query)
                 for part in queue.split(block, dim=1):
                     back.addmm_(query @ part, part.t())
@@ -222,25 +298,40 @@ class BareArithmetic:
             products=products)
 
 
-def make(name: str, cfg: Config, device):
+def make(name: str,
+         cfg: Config,
+         device,
+         precision: Optional[Precision] = None):
     """Build a contender by name.
 
     Args:
         name (str): One of :data:`NAMES`.
         cfg (Config): The config of ours.
         device (torch.device): Where it runs.
+        precision (Callable, optional): Makes the context of forward passes.
+            Defaults to None: full precision.
 
     Returns:
         object: It has ``step(views)``.
+
+    Raises:
+        LookupError: If the config lacks the task, or a package is missing.
     """
+    common = (cfg, device, precision or nullcontext)
+    if name == 'trunk alone':
+        return TrunkAlone(*common)
     if name == 'ours':
-        return Model(cfg.model, cfg, device)
+        return Model(cfg.model, *common)
     if name == 'ours, channels-last':
-        return Model(dict(cfg.model, channels_last=True), cfg, device)
-    if name.startswith('mmpretrain '):
-        return Model(_peer_cfg(cfg, name.split()[1]), cfg, device)
-    return Lightly(cfg, name == 'lightly DenseCL', device)
+        return Model(dict(cfg.model, channels_last=True), *common)
+    package, kind = name.split()
+    if package == 'mmpretrain':
+        return Model(_peer_cfg(cfg, kind), *common)
+    try:
+        return Lightly(cfg, kind == 'DenseCL', *common[1:])
+    except ImportError as error:
+        raise LookupError(f'lightly is not installed ({error})') from error
 
 
-NAMES = ('ours', 'ours, channels-last', 'mmpretrain MoCo',
+NAMES = ('trunk alone', 'ours', 'ours, channels-last', 'mmpretrain MoCo',
          'mmpretrain DenseCL', 'lightly MoCo', 'lightly DenseCL')

@@ -5,10 +5,11 @@
 
 All contenders take turns in one process, so a busy moment of the machine hits
 each of them; read the ratios. Memory is the peak of a process of its own.
+On a CPU all keep freed memory while time is measured, as PretrainLoop does, and
+none does while memory is.
 """
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from mmengine.config import Config, DictAction
 
 sys.path.insert(0, str(Path(__file__).parent))
 import contenders  # noqa: E402
+
+from mmmultissl.utils.host_memory import keep_freed_memory  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,6 +44,10 @@ def parse_args() -> argparse.Namespace:
                         default=list(contenders.NAMES))
     parser.add_argument('--threads', type=int, help="torch's threads")
     parser.add_argument('--bf16', action='store_true', help='autocast')
+    parser.add_argument(
+        '--give-memory-back',
+        action='store_true',
+        help="measure time with the C library's own habit")
     parser.add_argument('--no-time', action='store_true')
     parser.add_argument('--no-memory', action='store_true')
     parser.add_argument('--out', help='file for the figures, as json')
@@ -86,18 +93,41 @@ def make_views(args, device):
     return list(torch.randn(shape).to(device))
 
 
-def autocast(args, device):
-    """The precision that the arguments ask for.
+def precision_of(args, device):
+    """What makes the precision that the arguments ask for.
 
     Args:
         args (argparse.Namespace): The arguments.
         device (torch.device): The device.
 
     Returns:
-        ContextManager: Autocast, switched on or off.
+        Callable: Gives a context: autocast, switched on or off.
     """
-    return torch.autocast(
+    return lambda: torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=args.bf16)
+
+
+def make_contenders(cfg, args, device) -> dict:
+    """Build the contenders that this config and machine allow.
+
+    Args:
+        cfg (Config): The config.
+        args (argparse.Namespace): The arguments; those that cannot be built
+            are removed from them, and named.
+        device (torch.device): The device.
+
+    Returns:
+        dict[str, object]: Name -> contender.
+    """
+    built = {}
+    for name in args.contenders:
+        try:
+            built[name] = contenders.make(name, cfg, device,
+                                          precision_of(args, device))
+        except LookupError as error:
+            print(f'left out: {name}, {error}', file=sys.stderr)
+    args.contenders = list(built)
+    return built
 
 
 def time_steps(cfg, args, device) -> dict:
@@ -111,27 +141,33 @@ def time_steps(cfg, args, device) -> dict:
     Returns:
         dict[str, float]: Name -> median seconds.
     """
+    if device.type == 'cpu' and not args.give_memory_back:
+        keep_freed_memory()
     views = make_views(args, device)
-    with autocast(args, device):
-        bare = contenders.BareArithmetic(cfg, device).parts(views)
-        runs = {f'bare {name}': part for name, part in bare.items()}
-        for name in args.contenders:
-            contender = contenders.make(name, cfg, device)
-            runs[name] = lambda step=contender.step: step(views)
-        seconds = {name: [] for name in runs}
-        for turn in range(args.rounds + 1):
-            start = time.perf_counter()
-            for name, run in runs.items():
-                took = timed(run)
-                if turn:  # the first round warms up
-                    seconds[name].append(took)
-            left = (time.perf_counter() - start) * (args.rounds - turn)
-            print(f'round {turn}/{args.rounds}, about {left:.0f} s left',
-                  file=sys.stderr, flush=True)
+    runs = {}
+    for layout in ('bare', 'bare channels-last'):
+        parts = contenders.BareArithmetic(
+            cfg, device, precision_of(args, device),
+            layout != 'bare').parts(views)
+        runs.update({f'{layout}: {name}': run for name, run in parts.items()})
+    for name, contender in make_contenders(cfg, args, device).items():
+        runs[name] = lambda step=contender.step: step(views)
+    seconds = {name: [] for name in runs}
+    for turn in range(args.rounds + 1):
+        start = time.perf_counter()
+        for name, run in runs.items():
+            took = timed(run)
+            if turn:  # the first round warms up
+                seconds[name].append(took)
+        left = (time.perf_counter() - start) * (args.rounds - turn)
+        print(f'round {turn}/{args.rounds}, about {left:.0f} s left',
+              file=sys.stderr, flush=True)
     medians = {k: statistics.median(v) for k, v in seconds.items()}
-    medians['bare arithmetic'] = statistics.median(
-        sum(parts) for parts in zip(*(v for k, v in seconds.items()
-                                      if k.startswith('bare '))))
+    for layout in ('bare', 'bare channels-last'):
+        medians[layout] = statistics.median(
+            sum(parts) for parts in zip(
+                *(v for k, v in seconds.items()
+                  if k.startswith(f'{layout}: '))))
     return medians
 
 
@@ -149,13 +185,15 @@ def peak_of(name: str, cfg, args, device) -> float:
     """
     views = make_views(args, device)
     if name != 'nothing':
-        contender = contenders.make(name, cfg, device)
-        with autocast(args, device):
-            for _ in range(3):
-                contender.step(views)
+        contender = contenders.make(name, cfg, device,
+                                    precision_of(args, device))
+        for _ in range(3):
+            contender.step(views)
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    # Not getrusage: its peak starts from that of the process that forked.
+    status = Path('/proc/self/status').read_text()
+    return int(status.split('VmHWM:')[1].split()[0]) / 2**10
 
 
 def peaks(args) -> dict:
@@ -190,21 +228,23 @@ def report(times: dict, memory: dict, args) -> None:
     if times:
         dense = times.get('mmpretrain DenseCL')
         both = dense and dense + times.get('mmpretrain MoCo', float('nan'))
-        print(f'\n{"":24}{"s / step":>10}{"/ bare":>9}{"/ mmp. DenseCL":>16}'
+        print(f'\n{"":36}{"s / step":>10}{"/ bare":>9}{"/ mmp. DenseCL":>16}'
               f'{"/ mmp. MoCo + DenseCL":>23}')
         for name, seconds in times.items():
-            row = f'{name:24}{seconds:10.4f}'
-            row += f'{seconds / times["bare arithmetic"]:9.3f}'
+            row = f'{name:36}{seconds:10.4f}'
+            layout = ('bare channels-last'
+                      if 'channels-last' in name else 'bare')
+            row += f'{seconds / times[layout]:9.3f}'
             if dense:
                 row += f'{seconds / dense:16.3f}{seconds / both:23.3f}'
             print(row)
     if memory:
         dense = memory.get('mmpretrain DenseCL')
         base = memory['nothing']
-        print(f'\n{"":24}{"peak MiB":>10}{"/ mmp. DenseCL":>16}'
+        print(f'\n{"":36}{"peak MiB":>10}{"/ mmp. DenseCL":>16}'
               f'{"the same without what importing takes":>40}')
         for name, peak in memory.items():
-            row = f'{name:24}{peak:10.0f}'
+            row = f'{name:36}{peak:10.0f}'
             if dense:
                 row += f'{peak / dense:16.3f}'
                 row += f'{(peak - base) / (dense - base):40.3f}'
@@ -224,11 +264,14 @@ def main() -> None:
     if args.peak_of:
         print(peak_of(args.peak_of, cfg, args, device))
         return
+    if args.no_time:
+        make_contenders(cfg, args, device)
     times = {} if args.no_time else time_steps(cfg, args, device)
     memory = {} if args.no_memory else peaks(args)
     setting = dict(
         config=args.config, batch_size=args.batch_size, size=args.size,
         rounds=args.rounds, device=str(device), bf16=args.bf16,
+        keeps_freed_memory=not args.give_memory_back,
         threads=torch.get_num_threads(), torch=torch.__version__)
     print(setting)
     report(times, memory, args)
