@@ -20,8 +20,8 @@ _FALLBACK = 'mmpretrain'
 class FallbackRegistry(Registry):
     """A child registry that asks mmpretrain for the names it does not know.
 
-    Only names without a scope prefix fall back: ``mmmultissl.ResNet`` stays an
-    error, since it claims something that is not so.
+    mmengine's root takes the prefix off before it asks a child, so that
+    ``mmmultissl.ResNet`` finds mmpretrain's as well; write ``mmpretrain.ResNet``.
 
     Args:
         name (str): Name of the registry.

@@ -59,8 +59,6 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     if cfg.get('train_cfg') is None:
         raise ValueError(f'{args.config} has no train_cfg, so there is nothing '
                          'to train: evaluate it with tools/test.py.')
-    if args.no_validate:
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         use_mixed_precision(cfg)
     if args.auto_scale_lr:
@@ -73,6 +71,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     apply_common_arguments(cfg, args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     build_runner(cfg).train()
 
 

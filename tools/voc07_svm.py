@@ -15,7 +15,7 @@ from pathlib import Path
 import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 import numpy as np
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -26,7 +26,7 @@ from mmmultissl.evaluation.svm import SVMProtocol, evaluate_voc07
 from mmmultissl.evaluation.svm.features import POOLS
 from mmmultissl.evaluation.svm.report import in_words
 from mmmultissl.registry import MODELS
-from mmmultissl.utils.command_line import read_config
+from mmmultissl.utils.command_line import SpacedDictAction, read_config
 
 _CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 _LOOP = 'VOC07SVMLoop'
@@ -77,7 +77,7 @@ def parse_args() -> argparse.Namespace:
         '--features', metavar='NPY', help='use kept features; config and '
         'checkpoint are then only named')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
+        '--cfg-options', nargs='+', action=SpacedDictAction,
         help='override settings of the config, xxx=yyy')
     return parser.parse_args()
 

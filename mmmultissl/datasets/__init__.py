@@ -2,10 +2,11 @@
 from mmmultissl.datasets.image_folder import ImageFolder
 from mmmultissl.datasets.samplers import PassSampler
 from mmmultissl.datasets.seeded_dataset import SeededDataset
-from mmmultissl.datasets.transforms import LoadImage, UnreadableImageError
+from mmmultissl.datasets.transforms import (DropInstancesWithoutMask,
+                                            LoadImage, UnreadableImageError)
 from mmmultissl.datasets.voc07_images import VOC07Images
 
 __all__ = [
-    'ImageFolder', 'LoadImage', 'PassSampler', 'SeededDataset',
+    'DropInstancesWithoutMask', 'ImageFolder', 'LoadImage', 'PassSampler', 'SeededDataset',
     'UnreadableImageError', 'VOC07Images'
 ]

@@ -45,7 +45,13 @@ def fill_backbone(backbone: BaseModule,
         raise FileNotFoundError(
             f'There is no checkpoint "{checkpoint}": give the path of a file, '
             f'or the word "{RANDOM}" for a randomly initialised backbone.')
-    load_pretrained(backbone, checkpoint, prefix, name='the backbone')
+    load_pretrained(
+        backbone,
+        checkpoint,
+        prefix,
+        name='the backbone',
+        where='--prefix or test_cfg.prefix',
+        may_relax=False)
     if '://' in checkpoint:
         return f'{checkpoint}, every key of the backbone'
     # Read in pieces: a checkpoint with queues is large.

@@ -1,4 +1,5 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
+import copy
 from pathlib import Path
 from typing import Optional, Union
 
@@ -7,6 +8,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmmultissl.registry import RUNNERS
 from .checkpoint import (check_pretrained, find_latest_complete,
@@ -14,9 +16,13 @@ from .checkpoint import (check_pretrained, find_latest_complete,
                          load_checkpoint, require_fit, restore_histories,
                          save_checkpoint, state_dict_of)
 from .collect import collect_checkpoint
+from .hooks import FiniteLossHook
 from .cpu_ranks import cpu_wrapper_cfg, on_cpu, start_gloo
 from .safe_load import MapLocation
 
+_RESUME_HINT = ('Use the config with which the run was started, or give the '
+                'file as load_from without resume to start a new run from '
+                'its weights.')
 _STRICT_HINT = ('Use the config with which the checkpoint was trained, or set '
                 'strict_load=False (--cfg-options strict_load=False) to load '
                 'what fits and leave the rest as it is.')
@@ -32,6 +38,7 @@ class StrictRunner(Runner):
       ``strict_load = False`` in the config turns this into a log entry.
     - Checkpoints hold plain types and tensors and are written all or nothing.
     - Several processes without a GPU run over gloo.
+    - A loss that is not a number stops the run, and is never saved.
 
     ``runner_type = 'mmmultissl.StrictRunner'`` selects it, in the tools of
     mmpretrain and mmdet too. Two keys of the config are its own:
@@ -43,6 +50,55 @@ class StrictRunner(Runner):
     def __init__(self, *args, **kwargs) -> None:
         install_safe_loading()
         super().__init__(*args, **kwargs)
+
+    # Data
+
+    @staticmethod
+    def build_dataloader(dataloader: Union[DataLoader, dict],
+                         *args,
+                         **kwargs) -> DataLoader:
+        """Build a data loader, also from configs of another package.
+
+        Args:
+            dataloader (DataLoader | dict): The loader or its config.
+            *args: As in mmengine's Runner.
+            **kwargs: As in mmengine's Runner.
+
+        Returns:
+            DataLoader: The loader.
+
+        Raises:
+            FileNotFoundError: If the data are not where the config says.
+        """
+        if isinstance(dataloader, dict):
+            dataloader = copy.deepcopy(dataloader)
+            # `_base_ = 'package::...'` writes the scope into every dict with
+            # a type, and mmengine would hand it to the function.
+            if isinstance(dataloader.get('collate_fn'), dict):
+                dataloader['collate_fn'].pop('_scope_', None)
+        try:
+            return Runner.build_dataloader(dataloader, *args, **kwargs)
+        except FileNotFoundError as error:
+            if error.errno is None:
+                raise  # one of ours, which says it all
+            raise FileNotFoundError(
+                f'There is no {error.filename}, which the data set needs: '
+                'set data_root of the dataset (--cfg-options '
+                'train_dataloader.dataset.data_root=DIR, and the same for '
+                'val and test; the detection configs read COCO_ROOT and '
+                'VOC_ROOT).') from error
+
+    # Training
+
+    def train(self) -> nn.Module:
+        """Train, and stop where a loss is no longer a number.
+
+        Returns:
+            nn.Module: The trained model.
+        """
+        if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
+            self.register_hook(FiniteLossHook())
+        return super().train()
 
     # Processes and devices
 
@@ -147,9 +203,12 @@ class StrictRunner(Runner):
         mismatch = load_and_compare(
             model, state_dict_of(checkpoint, source=filename))
         # To start from a larger model is fine; to continue another is not.
+        strict = self.strict_load if strict is None else strict
         require_fit(mismatch,
-                    type(model).__name__, filename, _STRICT_HINT,
-                    self.strict_load if strict is None else strict,
+                    type(model).__name__,
+                    filename,
+                    _RESUME_HINT if self._resume else _STRICT_HINT,
+                    strict or self._resume,
                     surplus_matters=self._resume)
         if mismatch.surplus and not self._resume:
             tops = sorted({key.split('.')[0] for key in mismatch.surplus})

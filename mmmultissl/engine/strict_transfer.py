@@ -164,7 +164,9 @@ def load_pretrained(module: nn.Module,
                     checkpoint: str,
                     prefix: Optional[str] = None,
                     strict: bool = True,
-                    name: str = '') -> None:
+                    name: str = '',
+                    where: str = 'prefix in init_cfg',
+                    may_relax: bool = True) -> None:
     """Fill a module from a file as ``init_cfg`` of type ``Pretrained`` does.
 
     Args:
@@ -175,6 +177,10 @@ def load_pretrained(module: nn.Module,
         strict (bool): Whether a key that stays unfilled is an error.
             Defaults to True.
         name (str): Name of the module for the message. Defaults to its class.
+        where (str): What the user sets a prefix by. Defaults to 'prefix in
+            init_cfg'.
+        may_relax (bool): Whether ``strict_load=False`` would help.
+            Defaults to True.
 
     Raises:
         RuntimeError: If a parameter or buffer stays unfilled; keys that only
@@ -184,7 +190,9 @@ def load_pretrained(module: nn.Module,
     weights = state_dict_of(content, prefix, checkpoint)
     mismatch = load_and_compare(module, weights)
     if mismatch.missing or mismatch.shapes:
-        hint = _prefix_hint(module, state_dict_of(content), prefix)
+        hint = _prefix_hint(module, state_dict_of(content), prefix, where)
+        if may_relax:
+            hint += (' Or set strict_load=False to go on without these keys.')
         require_fit(
             mismatch,
             name or type(module).__name__,
@@ -195,7 +203,7 @@ def load_pretrained(module: nn.Module,
 
 
 def _prefix_hint(module: nn.Module, weights: Mapping[str, torch.Tensor],
-                 prefix: Optional[str]) -> str:
+                 prefix: Optional[str], where: str) -> str:
     """Say which prefix would fit best, and which the file has."""
     wanted = [key for key in module.state_dict()
               if 'num_batches_tracked' not in key]
@@ -208,11 +216,10 @@ def _prefix_hint(module: nn.Module, weights: Mapping[str, torch.Tensor],
     if fits[best] and best.rstrip('.') != (prefix or '').rstrip('.'):
         return told + (
             f'{fits[best]} of {len(wanted)} keys would be found with prefix='
-            f'{best!r}: set it in init_cfg (prefix is {prefix!r} now).')
+            f'{best!r}: set it by {where} (it is {prefix!r} now).')
     return told + (
         f'Give a checkpoint of the same architecture, or the prefix under '
-        f'which it is stored (prefix is {prefix!r} now), or set '
-        'strict_load=False to go on without these keys.')
+        f'which it is stored by {where} (it is {prefix!r} now).')
 
 
 def _prefixes(weights: Mapping[str, torch.Tensor]) -> List[str]:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import os.path as osp
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import torch
 from mmengine.config import Config, DictAction
@@ -27,7 +27,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=SpacedDictAction,
         help='settings of the config to override, as key=value; for a list '
         'write key="[a,b]" or key=a,b, nested as key="[(a,b),(c,d)]", with '
         'the quotation marks and without spaces')
@@ -75,7 +75,13 @@ def read_config(path: str) -> Config:
         ValueError: If a dict in it names a key twice.
     """
     if '::' in path:
-        return get_config(path)
+        try:
+            return get_config(path)
+        except (AssertionError, FileNotFoundError, ValueError) as error:
+            raise FileNotFoundError(
+                f'No installed package has the config {path}: write it as '
+                'mmmultissl::FOLDER/NAME.py, with a folder of configs/ such '
+                'as multissl.') from error
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'There is no config {path}: name a file of configs/, or one '
@@ -98,11 +104,37 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
         name = osp.splitext(osp.basename(args.config.split('::')[-1]))[0]
         cfg.work_dir = osp.join('work_dirs', name)
     if args.cfg_options is not None:
+        _check_left_out_tasks(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader is not None:
             _set_loader_defaults(cfg, loader, args)
+
+
+def _check_left_out_tasks(cfg: Config, options: dict) -> None:
+    """Refuse to leave out a task that is not there."""
+    tasks = (cfg.get('model') or {}).get('tasks') or {}
+    for key, value in options.items():
+        name = key[len('model.tasks.'):]
+        if (key.startswith('model.tasks.') and '.' not in name
+                and value is None and name not in tasks):
+            raise ValueError(
+                f'{key}=None leaves out a task that the config does not '
+                f'have: its tasks are {", ".join(tasks)}.')
+
+
+class SpacedDictAction(DictAction):
+    """mmengine's ``key=value`` options, with blanks kept in single values.
+
+    mmengine removes every blank, also from paths. In lists it still does.
+    """
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        if any(mark in val for mark in '[](),'):
+            return DictAction._parse_iterable(val)
+        return DictAction._parse_int_float_bool(val.strip('\'" '))
 
 
 def _set_loader_defaults(cfg: Config, loader: dict,

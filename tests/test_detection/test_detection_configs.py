@@ -158,9 +158,10 @@ def small_config(name, tmp_path, monkeypatch, **options):
     for loader in loaders:
         cfg[loader].update(
             num_workers=0, persistent_workers=False, batch_size=2)
-    for part in ('train_dataloader.dataset.pipeline.2.scale',
-                 'val_dataloader.dataset.pipeline.1.scale'):
-        cfg.merge_from_dict({part: (64, 64)})
+    for loader in loaders[:2]:
+        for step in cfg[loader].dataset.pipeline:
+            if step.type == 'Resize':
+                step.scale = (64, 64)
     cfg.merge_from_dict({
         'train_cfg.max_iters': 2,
         'train_cfg.val_interval': 2,
@@ -259,3 +260,24 @@ def test_mmpretrain_fills_mmdet(tmp_path, depth):
     assert set(mine) == set(theirs)
     for key, value in theirs.items():
         assert torch.equal(mine[key], value), key
+
+
+def test_instances_without_outline_are_dropped():
+    from mmmultissl.datasets import DropInstancesWithoutMask
+    with_mask = dict(bbox=[0, 0, 1, 1], mask=[[0, 0, 1, 1, 0, 1]])
+    results = DropInstancesWithoutMask()(
+        dict(instances=[dict(bbox=[0, 0, 1, 1]), with_mask]))
+    assert results['instances'] == [with_mask]
+    cfg = Config.fromfile(FOLDER / 'mask-rcnn_r18_fpn_2k_coco-320px.py')
+    kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert kinds.index('mmmultissl.DropInstancesWithoutMask') < kinds.index(
+        'LoadAnnotations')
+
+
+def test_missing_data_say_which_variable_moves_them(monkeypatch, tmp_path):
+    monkeypatch.setenv('VOC_ROOT', str(tmp_path / 'nowhere'))
+    cfg = Config.fromfile(FOLDER / 'faster-rcnn_r18_fpn_2k_voc07-160px.py')
+    from mmmultissl.engine.runner import StrictRunner
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        with pytest.raises(FileNotFoundError, match='COCO_ROOT and VOC_ROOT'):
+            StrictRunner.build_dataloader(cfg.train_dataloader)

@@ -142,6 +142,7 @@ def test_equal_schedules_share_a_trunk_others_get_their_own(monkeypatch):
     assert list(model.momentum['ema0'].tasks) == ['moco', 'densecl']
     assert list(model.momentum['ema1'].tasks) == ['byol']
     assert said == [
+        'Tasks: moco, byol, densecl, simsiam.',
         'EMA trunk ema0 (momentum 0.001) serves the tasks moco, densecl.',
         'EMA trunk ema1 (momentum 0.004 to 0.0 along a cosine) serves the '
         'task byol.', 'No EMA trunk for the task simsiam.'

@@ -35,9 +35,25 @@ def test_unusable_tasks_are_explained(tasks, message):
         golden.build(tasks)
 
 
-def test_unknown_task_type_is_named():
-    with pytest.raises(KeyError, match='NoSuchTask'):
-        golden.build(dict(a=dict(type='mmmultissl.NoSuchTask')))
+@pytest.mark.parametrize('cfg, message', [
+    (dict(type='mmmultissl.NoSuchTask'), '"a" has the type .*NoSuchTask'),
+    (dict(type='mmpretrain.MoCo', neck={}, head={}, backbone={}),
+     '"a" has the type mmpretrain.MoCo, which is no task'),
+    (dict(queue_len=8), '"a" has no type'),
+])
+def test_unknown_task_type_lists_the_tasks(cfg, message):
+    with pytest.raises(ValueError, match=message) as error:
+        golden.build(dict(a=cfg))
+    assert 'mmmultissl.DenseCLTask, mmmultissl.MMPretrainTask, ' \
+        'mmmultissl.MoCoV2Task' in str(error.value)
+
+
+def test_negative_weight_is_refused():
+    with pytest.raises(ValueError, match='train against it'):
+        golden.build(
+            dict(moco=golden.moco_task()),
+            balancer=dict(
+                type='mmmultissl.FixedWeights', weights=dict(moco=-1.)))
 
 
 def test_weight_of_a_task_that_is_not_there_is_refused():

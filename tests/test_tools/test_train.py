@@ -152,3 +152,14 @@ def test_ema_moves_once_per_optimiser_step(images, tmp_path, counts, updates):
     train(images, tmp_path, f'optim_wrapper.accumulative_counts={counts}')
     state = torch.load(tmp_path / 'iter_4.pth')['state_dict']
     assert int(state['momentum.ema0._extra_state']) == updates
+
+
+def test_a_config_that_inherits_by_package_name_trains(images, tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(
+        f"_base_ = 'mmmultissl::multissl/{Path(CONFIG).name}'\n"
+        'train_dataloader = dict(num_workers=0, persistent_workers=False)\n')
+    work_dir = tmp_path / 'run'
+    run([sys.executable, 'tools/train.py', str(child)] +
+        command(images, work_dir))
+    assert (work_dir / 'iter_4.pth').is_file()

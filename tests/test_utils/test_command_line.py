@@ -85,7 +85,7 @@ def test_kept_memory_is_a_switch_of_the_c_library():
             'import resource, torch\n'
             'def faults():\n'
             '    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
-            '    torch.zeros(2**26).sum()\n'
+            '    torch.empty(2**26).fill_(1)\n'
             '    after = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
             '    return after - before\n'
             'faults(); mapped = faults(); done = k(); faults()\n'
@@ -95,3 +95,34 @@ def test_kept_memory_is_a_switch_of_the_c_library():
     if out[0] == 'False':
         pytest.skip('the C library is not glibc')
     assert int(out[2]) < int(out[1]) / 2
+
+
+@pytest.mark.parametrize('text, value', [
+    ('a/my images', 'a/my images'),
+    ('"a/my images"', 'a/my images'),
+    ('0.5', 0.5),
+    ('None', None),
+    ('[1, 2]', [1, 2]),
+    ('[(a, b), (c, d)]', [('a', 'b'), ('c', 'd')]),
+    ('a,b', ['a', 'b']),
+])
+def test_options_keep_blanks_in_paths(text, value):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('config')
+    command_line.add_common_arguments(parser)
+    args = command_line.parse(parser, ['c.py', '--cfg-options', f'x={text}'])
+    assert args.cfg_options == dict(x=value)
+
+
+def test_leaving_out_a_task_that_is_not_there_is_refused():
+    cfg = Config(dict(model=dict(tasks=dict(moco=dict(), densecl=dict()))))
+    command_line._check_left_out_tasks(cfg, {'model.tasks.moco': None})
+    with pytest.raises(ValueError, match='its tasks are moco, densecl'):
+        command_line._check_left_out_tasks(cfg, {'model.tasks.dens': None})
+
+
+@pytest.mark.parametrize('name', [
+    'mmmultissl::multissl/nope.py', 'mmmultissl::multissl_densecl_r50.py'])
+def test_a_config_that_no_package_has(name):
+    with pytest.raises(FileNotFoundError, match='No installed package has'):
+        command_line.read_config(name)

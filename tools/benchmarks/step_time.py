@@ -19,11 +19,12 @@ from pathlib import Path
 import torch
 
 import mmmultissl  # noqa: F401
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parent))
 import contenders  # noqa: E402
 
+from mmmultissl.utils.command_line import SpacedDictAction  # noqa: E402
 from mmmultissl.utils.host_memory import keep_freed_memory  # noqa: E402
 
 
@@ -52,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-memory', action='store_true')
     parser.add_argument('--out', help='file for the figures, as json')
     parser.add_argument('--peak-of', help=argparse.SUPPRESS)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--cfg-options', nargs='+', action=SpacedDictAction)
     return parser.parse_args()
 
 

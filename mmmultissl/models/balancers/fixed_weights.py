@@ -17,11 +17,22 @@ class FixedWeights(nn.Module):
     Args:
         weights (dict, optional): Task name -> weight. Tasks that are not
             named have weight 1. Defaults to None: a plain sum.
+
+    Raises:
+        ValueError: If a weight is negative.
     """
 
     def __init__(self, weights: Optional[Dict[str, float]] = None) -> None:
         super().__init__()
-        self.weights = dict(weights or {})
+        self.weights = {
+            task: weight for task, weight in (weights or {}).items()
+            if task != '_scope_'
+        }
+        for task, weight in self.weights.items():
+            if weight < 0:
+                raise ValueError(
+                    f'balancer.weights gives {task} the weight {weight}, '
+                    'which would train against it: set 0 or more.')
 
     def set_tasks(self, names: List[str]) -> None:
         """Learn which tasks there are.
@@ -32,7 +43,7 @@ class FixedWeights(nn.Module):
         Raises:
             ValueError: If a weight is given to a task that is not there.
         """
-        unknown = sorted(set(self.weights) - set(names) - {'_scope_'})
+        unknown = sorted(set(self.weights) - set(names))
         if unknown:
             raise ValueError(
                 f'balancer.weights names {", ".join(unknown)}, but the tasks '

@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+from ..tasks.base import PretextTask
 from .encoded_views import EncodedViews, TaskViews
 from .momentum_encoder import MomentumEncoder, MomentumSchedule
 
@@ -204,7 +205,27 @@ def _build_tasks(tasks: Dict[str, Optional[dict]]) -> Dict[str, nn.Module]:
                 f'A task cannot be called "{name}": use a name without a '
                 'dot or the word loss, and not that of an attribute of '
                 "mmengine's ModuleDict, such as moco.")
+        _require_task_type(name, used[name])
+    left_out = [name for name, cfg in tasks.items() if cfg is None]
+    print_log(
+        f'Tasks: {", ".join(used)}.' +
+        (f' Left out: {", ".join(left_out)}.' if left_out else ''),
+        logger='current')
     return {name: MODELS.build(cfg) for name, cfg in used.items()}
+
+
+def _require_task_type(name: str, cfg: dict) -> None:
+    kind = cfg.get('type')
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(cls, type) and issubclass(cls, PretextTask)):
+        MODELS.import_from_location()
+        known = sorted(
+            f'mmmultissl.{key}' for key, value in MODELS.module_dict.items()
+            if isinstance(value, type) and issubclass(value, PretextTask))
+        what = f'has the type {kind}, which is no task' if kind else \
+            'has no type (is its name that of an inherited task?)'
+        raise ValueError(f'Task "{name}" {what}: set its type to one of '
+                         f'{", ".join(known)}.')
 
 
 def _name_views(
