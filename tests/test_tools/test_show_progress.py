@@ -112,7 +112,9 @@ def test_an_interrupt_ends_the_commands_children_too(tmp_path, number):
     process = subprocess.Popen([
         sys.executable, FILE, 'Build', '--log', log, '--', 'bash', '-c',
         'sleep 60 & echo $!; wait'
-    ], stdout=subprocess.PIPE, text=True)
+    ], stdout=subprocess.PIPE, text=True,
+        # A shell starts background jobs deaf to SIGINT, these tests too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + 20
     while not (log.is_file() and log.read_text().endswith('\n')):
         assert time.monotonic() < deadline
