@@ -85,7 +85,7 @@ def test_kept_memory_is_a_switch_of_the_c_library():
             'import resource, torch\n'
             'def faults():\n'
             '    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
-            '    torch.empty(2**26).fill_(1)\n'
+            '    torch.empty(2**24).fill_(1)\n'
             '    after = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
             '    return after - before\n'
             'faults(); mapped = faults(); done = k(); faults()\n'
