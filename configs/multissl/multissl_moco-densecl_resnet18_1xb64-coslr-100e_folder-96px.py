@@ -3,8 +3,8 @@
 # one small machine. Our choices: queues below half the number of images, or
 # most negatives would be stale copies of the same ones; an EMA ten times as
 # fast and half the temperature, since a run has thousands of steps in place of
-# a million. The learning rate is MoCo's 0.03 for a batch of 256, scaled; eight
-# times as much made the embedding collapse to one point.
+# a million. The learning rate is MoCo's 0.03 for a batch of 256, scaled; a
+# run at eight times as much (and temperature 0.2) collapsed to one point.
 _base_ = './multissl_moco-densecl_resnet50_8xb32-coslr-200e_folder.py'
 
 view_pipeline = _base_.view_pipeline
