@@ -113,13 +113,9 @@ def check_project() -> None:
     Raises:
         RuntimeError: If it is not.
     """
-    import mmmultissl
-    package = Path(mmmultissl.__file__).resolve().parent
-    if package != ROOT / 'mmmultissl':
-        raise RuntimeError(f'the installed mmmultissl is that of {package}.')
-    configs = package / '.mim' / 'configs'
-    if configs.resolve() != ROOT / 'configs':
-        raise RuntimeError('mmmultissl/.mim/configs does not lead to configs.')
+    from mmmultissl.utils.doctor import project_faults
+    for fault in project_faults(ROOT / 'mmmultissl'):
+        raise RuntimeError(fault.sentence)
 
 
 def main() -> int:

@@ -8,6 +8,9 @@ shift 2
 # The project's own environment serves when none is active.
 python=${PYTHON:-$([ -x "$here/../.venv/bin/python" ] && [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] \
     && echo "$here/../.venv/bin/python" || echo python)}
+# What is missing is said before torchrun fails for want of it.
+"$python" -c 'import sys, importlib.util as u
+sys.exit(u.find_spec("torch") is None)' || exec "$python" "$here/doctor.py" --quick
 PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m torch.distributed.run \
     --nnodes "${NNODES:-1}" \
     --node_rank "${NODE_RANK:-0}" \

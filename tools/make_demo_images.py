@@ -3,6 +3,9 @@
 
     python tools/make_demo_images.py work_dirs/quickstart/data
 """
+if __name__ == '__main__':
+    import explain_imports  # noqa: F401  (first: it explains the others)
+
 import argparse
 import sys
 import time

@@ -8,6 +8,9 @@ CONFIG is a pretraining config, whose backbone and pixel statistics are taken,
 or one of configs/voc07. CHECKPOINT may be the word ``random`` for a randomly
 initialised backbone, the control.
 """
+if __name__ == '__main__':
+    import explain_imports  # noqa: F401  (first: it explains the others)
+
 import argparse
 import os.path as osp
 from pathlib import Path

@@ -15,8 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Dict, Optional
 
-from packaging.version import Version
-
 # Import name -> oldest version that serves.
 MINIMUMS: Dict[str, str] = dict(
     mmengine='0.10.7', mmcv='2.1.0', mmpretrain='1.2.0', mmdet='3.3.0')
@@ -31,7 +29,7 @@ _DISTRIBUTIONS = dict(
 
 # pip hides torch from a build unless told not to, and mmcv then comes without
 # its compiled ops; its own wheel cache does not tell such wheels apart.
-_OPS_FLAGS = '--no-build-isolation --no-cache-dir'
+OPS_FLAGS = '--no-build-isolation --no-cache-dir'
 
 
 def installed_version(module: str) -> Optional[str]:
@@ -82,9 +80,24 @@ def install_line(module: str, ops: bool = False) -> str:
         # A distribution without ops, be it mmcv-lite, is in the way.
         remove = f'pip uninstall -y {distribution} && ' if found else ''
         distribution = distribution.replace('-lite', '')
-        return (f'{remove}pip install {_OPS_FLAGS} '
+        return (f'{remove}pip install {OPS_FLAGS} '
                 f'"{distribution}>={MINIMUMS[module]}"')
     return f'pip install --upgrade "{distribution}>={MINIMUMS[module]}"'
+
+
+def is_older(version: str, minimum: str) -> bool:
+    """Compare two versions; a pre-release is older than its release.
+
+    Args:
+        version (str): A version, such as ``'0.10.7rc1'``.
+        minimum (str): Another one.
+
+    Returns:
+        bool: Whether the first is older.
+    """
+    # Here, so that doctor can say that packaging is what is missing.
+    from packaging.version import Version
+    return Version(version) < Version(minimum)
 
 
 def require(module: str, needed_for: str = 'mmmultissl') -> None:
@@ -104,7 +117,7 @@ def require(module: str, needed_for: str = 'mmmultissl') -> None:
     if version is None:
         raise ImportError(f'{needed_for} needs {module}>={minimum}, which is '
                           f'not installed: run `{install_line(module)}`.')
-    if Version(version) < Version(minimum):
+    if is_older(version, minimum):
         raise ImportError(
             f'{needed_for} needs {module}>={minimum}, but {version} is '
             f'installed: run `{install_line(module)}`.')
