@@ -75,8 +75,18 @@ def write_text_atomically(text: str, path: PathLike) -> None:
         text (str): The new content.
         path (str | PathLike): The file.
     """
+    write_bytes_atomically(text.encode(), path)
+
+
+def write_bytes_atomically(content: bytes, path: PathLike) -> None:
+    """Replace a file of another kind than PyTorch's.
+
+    Args:
+        content (bytes): The new content.
+        path (str | PathLike): The file; its folder must exist.
+    """
     with _written_beside(Path(path)) as file:
-        file.write(text.encode())
+        file.write(content)
 
 
 def remove_partial(folder: PathLike) -> None:

@@ -12,6 +12,22 @@ from .checkpoint import load_pretrained
 RANDOM = 'random'
 
 
+def sha256_of(path: str) -> str:
+    """Compute the checksum of a file, in pieces: checkpoints are large.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        str: 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 def fill_backbone(backbone: BaseModule,
                   checkpoint: Optional[str],
                   prefix: str = 'backbone.',
@@ -54,10 +70,6 @@ def fill_backbone(backbone: BaseModule,
         may_relax=False)
     if '://' in checkpoint:
         return f'{checkpoint}, every key of the backbone'
-    # Read in pieces: a checkpoint with queues is large.
-    digest = hashlib.sha256()
-    with open(checkpoint, 'rb') as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return (f'{checkpoint} (sha256 {digest.hexdigest()[:16]}), every key of '
+    digest = sha256_of(checkpoint)
+    return (f'{checkpoint} (sha256 {digest[:16]}), every key of '
             f'the backbone from "{prefix}*"')
