@@ -1,43 +1,22 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-# Faster R-CNN R18-FPN on COCO images of 320 px, for one small machine: 2,000
-# iterations of 8 images, anchors of half the usual size.
-_base_ = './faster-rcnn_r50_fpn_syncbn-90k_coco.py'
+# Faster R-CNN R18-FPN on COCO images of 320 px, for one small machine.
+_base_ = [
+    '../_base_/detection/faster-rcnn_fpn.py',
+    '../_base_/detection/coco_detection.py',
+    '../_base_/detection/small_2k.py',
+    '../_base_/detection/runtime.py',
+]
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].scale = (640, 320)
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = (640, 320)
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+train_pipeline[2] = test_pipeline[1] = dict(
+    type='Resize', scale=(640, 320), keep_ratio=True)
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
 
 model = dict(
-    backbone=dict(depth=18),
-    neck=dict(in_channels=[64, 128, 256, 512]),
-    rpn_head=dict(anchor_generator=dict(scales=[4])),
-    # mmdet's 1,024 units on 512 to 1,000 proposals of an image would take
-    # most of the time on a CPU.
-    roi_head=dict(bbox_head=dict(fc_out_channels=256)),
-    train_cfg=dict(
-        rpn_proposal=dict(max_per_img=500), rcnn=dict(sampler=dict(num=128))),
-    test_cfg=dict(rpn=dict(max_per_img=300)))
+    backbone=dict(depth=_base_.small_backbone.depth),
+    neck=dict(in_channels=_base_.small_backbone.widths),
+    **_base_.small)
 
-optim_wrapper = dict(optimizer=dict(lr=0.01))
-auto_scale_lr = dict(base_batch_size=8)
-train_cfg = dict(
-    _delete_=True,
-    type='IterBasedTrainLoop',
-    max_iters=2000,
-    val_interval=1000)
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=100),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=2000,
-        milestones=[1400, 1800],
-        gamma=0.1)
-]
 default_hooks = dict(checkpoint=dict(interval=500))

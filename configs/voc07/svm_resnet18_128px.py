@@ -3,6 +3,6 @@
 #   python tools/test.py configs/voc07/svm_resnet18_128px.py CHECKPOINT
 _base_ = 'svm_resnet50.py'
 
-model = dict(backbone=dict(depth=18))
+model = dict(backbone=dict(depth=_base_.small_backbone.depth))
 test_cfg = dict(pool='avg')
 test_dataloader = dict(dataset=dict(image_size=128))

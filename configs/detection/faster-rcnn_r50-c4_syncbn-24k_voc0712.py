@@ -1,0 +1,10 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# Faster R-CNN R50-C4, VOC2007 + 2012, 24,000 iterations: MoCo's setting.
+_base_ = [
+    '../_base_/detection/faster-rcnn_c4.py',
+    '../_base_/detection/voc0712.py',
+    '../_base_/detection/schedule_voc-24k.py',
+    '../_base_/detection/runtime.py',
+]
+
+model = dict(roi_head=dict(bbox_head=dict(num_classes=20)))

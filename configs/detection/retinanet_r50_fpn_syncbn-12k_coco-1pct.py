@@ -1,0 +1,7 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# RetinaNet R50-FPN, 1 % of COCO's labels (tools/coco_subset.py), 12,000 iterations.
+_base_ = './retinanet_r50_fpn_syncbn-12k_coco.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        ann_file='semi_anns/instances_train2017.{{$COCO_FOLD:1}}@1.json'))

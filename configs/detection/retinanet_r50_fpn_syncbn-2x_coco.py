@@ -1,0 +1,10 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# RetinaNet R50-FPN, COCO, 180,000 iterations.
+_base_ = [
+    '../_base_/detection/retinanet_fpn.py',
+    '../_base_/detection/coco_detection.py',
+    '../_base_/detection/schedule_2x.py',
+    '../_base_/detection/runtime.py',
+]
+
+optim_wrapper = dict(optimizer=dict(lr=0.01))
