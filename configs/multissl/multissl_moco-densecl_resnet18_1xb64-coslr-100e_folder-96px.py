@@ -16,13 +16,14 @@ train_dataloader = dict(
     num_workers=2,
     dataset=dict(pipeline=train_pipeline))
 
+width = _base_.small_backbone.widths[-1]
 small = dict(
-    neck=dict(in_channels=512, hid_channels=512),
+    neck=dict(in_channels=width, hid_channels=width),
     queue_len=1024,
     momentum=0.01,
     loss=dict(temperature=0.1))
 model = dict(
-    backbone=dict(depth=18),
+    backbone=dict(depth=_base_.small_backbone.depth),
     tasks=dict(moco=small, densecl=dict(warmup_iters=200, **small)))
 
 optim_wrapper = dict(optimizer=dict(lr=0.0075))

@@ -1,11 +1,13 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 # MoCo v2 and DenseCL on one ResNet-50. A child leaves one out by setting it
 # to None: model = dict(tasks=dict(densecl=None)).
+_base_ = '../backbone.py'
+
 model = dict(
     type='mmmultissl.MultiSSL',
     backbone=dict(
         type='mmpretrain.ResNet',
-        depth=50,
+        depth=_base_.backbone.depth,
         norm_cfg=dict(type='BN'),
         zero_init_residual=False),
     tasks=dict(
@@ -13,8 +15,8 @@ model = dict(
             type='mmmultissl.MoCoV2Task',
             neck=dict(
                 type='mmpretrain.MoCoV2Neck',
-                in_channels=2048,
-                hid_channels=2048,
+                in_channels=_base_.backbone.widths[-1],
+                hid_channels=_base_.backbone.widths[-1],
                 out_channels=128,
                 with_avg_pool=True),
             queue_len=65536,
@@ -25,8 +27,8 @@ model = dict(
             type='mmmultissl.DenseCLTask',
             neck=dict(
                 type='mmpretrain.DenseCLNeck',
-                in_channels=2048,
-                hid_channels=2048,
+                in_channels=_base_.backbone.widths[-1],
+                hid_channels=_base_.backbone.widths[-1],
                 out_channels=128,
                 num_grid=None),
             queue_len=65536,
