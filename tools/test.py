@@ -3,11 +3,15 @@
 
     python tools/test.py configs/voc07/NAME.py work_dirs/RUN/iter_1000.pth
 """
+if __name__ == '__main__':
+    import explain_imports  # noqa: F401  (first: it explains the others)
+
 import argparse
 from typing import Optional, Sequence
 
 import mmengine
 from mmengine.evaluator import DumpResults
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmmultissl.utils.command_line import (add_common_arguments,
                                            apply_common_arguments,
@@ -65,4 +69,5 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    # With it torchrun's own report ends in the error's sentence.
+    record(main)()

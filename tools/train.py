@@ -3,8 +3,13 @@
 
     python tools/train.py configs/multissl_densecl_r50.py --work-dir DIR
 """
+if __name__ == '__main__':
+    import explain_imports  # noqa: F401  (first: it explains the others)
+
 import argparse
 from typing import Optional, Sequence
+
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmmultissl.utils.command_line import (add_common_arguments,
                                            apply_common_arguments,
@@ -77,4 +82,5 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    # With it torchrun's own report ends in the error's sentence.
+    record(main)()

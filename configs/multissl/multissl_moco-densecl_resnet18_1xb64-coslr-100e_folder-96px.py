@@ -24,6 +24,7 @@ small = dict(
     loss=dict(temperature=0.1))
 model = dict(
     backbone=dict(depth=_base_.small_backbone.depth),
+    recompute=[],
     tasks=dict(moco=small, densecl=dict(warmup_iters=200, **small)))
 
 optim_wrapper = dict(optimizer=dict(lr=0.0075))

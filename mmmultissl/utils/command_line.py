@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What the command-line tools share: flags, and the config they make of it."""
 import argparse
+import inspect
 import os
 import os.path as osp
 from typing import Any, Optional, Sequence
@@ -12,6 +13,15 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmmultissl.utils.config_checks import check_duplicate_keys
+
+
+# Top-level keys that somebody reads after the config file has been read:
+# the runner's arguments, and what runners, hooks and tools take from `cfg`.
+_READ_FROM_CONFIG = frozenset(inspect.signature(Runner).parameters) | {
+    'auto_scale_lr', 'checkpoint', 'custom_imports', 'find_unused_parameters',
+    'model_wrapper_cfg', 'runner_type', 'strict_load', 'sync_bn', 'tta_model',
+    'tta_pipeline', 'compile'
+}
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +115,7 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = osp.join('work_dirs', name)
     if args.cfg_options is not None:
         _check_left_out_tasks(cfg, args.cfg_options)
+        _check_variables(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
@@ -122,6 +133,19 @@ def _check_left_out_tasks(cfg: Config, options: dict) -> None:
             raise ValueError(
                 f'{key}=None leaves out a task that the config does not '
                 f'have: its tasks are {", ".join(tasks)}.')
+
+
+def _check_variables(cfg: Config, options: dict) -> None:
+    """Refuse to set a variable that the config file has used up already."""
+    for key in options:
+        name = key.split('.')[0]
+        if name not in cfg or name in _READ_FROM_CONFIG:
+            continue
+        raise ValueError(
+            f'{key} has no effect: {name} is a variable of the config file, '
+            'which was used when the file was read; set what it was put into, '
+            'such as train_dataloader.dataset.data_root, or write a config '
+            'that inherits this one.')
 
 
 class SpacedDictAction(DictAction):

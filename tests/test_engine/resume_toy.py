@@ -118,7 +118,7 @@ def make_images(folder, count=LENGTH):
         cv2.imwrite(str(folder / f'{i}.jpg'), image)
 
 
-def multi_ssl():
+def multi_ssl(channels_last=False):
     """The real thing in small: MoCo v2 and DenseCL on a thin ResNet-18."""
     neck = dict(in_channels=64, hid_channels=16, out_channels=8)
     task = dict(
@@ -128,6 +128,7 @@ def multi_ssl():
         loss=dict(type='mmmultissl.InfoNCE', temperature=0.2))
     return dict(
         type='mmmultissl.MultiSSL',
+        channels_last=channels_last,
         data_preprocessor=dict(
             type='mmpretrain.SelfSupDataPreprocessor',
             mean=[127.5] * 3,
@@ -214,6 +215,7 @@ def build(work_dir,
           train_cfg=None,
           dataset=None,
           images=None,
+          channels_last=False,
           nan_rank=None,
           diff_rank_seed=False,
           find_unused=False,
@@ -224,7 +226,7 @@ def build(work_dir,
         nan_from = None
     model = dict(type='NoisyToyModel', nan_from=nan_from)
     if images is not None:
-        model, dataset = multi_ssl(), two_views(images)
+        model, dataset = multi_ssl(channels_last), two_views(images)
     hooks = []
     if kill_at is not None:
         hooks.append(dict(type='KillHook', iteration=kill_at))

@@ -110,10 +110,10 @@ def test_wrong_configs_are_refused(tmp_path, options, words):
         runner.train()
 
 
-def test_pass_without_a_whole_batch(tmp_path):
-    runner = build(tmp_path, max_epochs=2, length=3)
-    runner._train_dataloader['drop_last'] = True
-    with pytest.raises(ValueError, match='has no whole batch of 4'):
+@pytest.mark.parametrize('length', [dict(max_epochs=2), dict(max_iters=2)])
+def test_batch_larger_than_the_data_is_refused(tmp_path, length):
+    runner = build(tmp_path, length=3, **length)
+    with pytest.raises(ValueError, match='A step takes 4 images.*has 3, so'):
         runner.train()
 
 

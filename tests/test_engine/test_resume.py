@@ -176,13 +176,15 @@ def test_checkpoint_of_another_loop_is_refused(tmp_path):
         build(tmp_path, resume=True).train()
 
 
-@pytest.mark.parametrize('workers, accumulation', [(0, 1), (2, 2)])
-def test_multi_ssl_resumes(tmp_path, workers, accumulation):
+@pytest.mark.parametrize('workers, accumulation, channels_last',
+                         [(0, 1, True), (2, 2, True), (0, 1, False)])
+def test_multi_ssl_resumes(tmp_path, workers, accumulation, channels_last):
     """EMA trunk, queues, pointers and warm-up are where they were."""
     make_images(tmp_path / 'images')
     options = dict(
         workers=workers,
         accumulation=accumulation,
+        channels_last=channels_last,
         images=str(tmp_path / 'images'))
     build(tmp_path / 'straight', **options).train()
     build(tmp_path / 'cut', stop_at=5, **options).train()

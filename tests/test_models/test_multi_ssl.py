@@ -1,5 +1,8 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What users may get wrong in MultiSSL, and its switches."""
+import logging
+from copy import deepcopy
+
 import pytest
 import torch
 from mmengine.logging import MessageHub
@@ -46,6 +49,31 @@ def test_unknown_task_type_lists_the_tasks(cfg, message):
         golden.build(dict(a=cfg))
     assert 'mmmultissl.DenseCLTask, mmmultissl.MMPretrainTask, ' \
         'mmmultissl.MoCoV2Task' in str(error.value)
+
+
+def test_mistyped_arguments_are_explained():
+    with pytest.raises(ValueError, match='Task "moco" .*did you mean queue'):
+        golden.build(dict(moco=golden.moco_task(queue_lenght=8)))
+    with pytest.raises(ValueError, match='balancer .*did you mean weights'):
+        golden.build(
+            dict(moco=golden.moco_task()),
+            balancer=dict(type='mmmultissl.FixedWeights', weight=dict()))
+
+
+@pytest.mark.parametrize('images, warned', [
+    (2 * golden.QUEUE, False), (2 * golden.QUEUE - 1, True)])
+def test_queue_longer_than_half_the_data_is_told(monkeypatch, images,
+                                                 warned):
+    model = golden.build(dict(moco=golden.moco_task()))
+    said = []
+    monkeypatch.setattr(
+        'mmmultissl.models.selfsup.multi_ssl.print_log',
+        lambda text, logger, level: said.append((text, level)))
+    model.announce_dataset(images)
+    assert len(said) == warned
+    for text, level in said:
+        assert f'model.tasks.moco.queue_len to {images // 2} or' in text
+        assert level == logging.WARNING
 
 
 def test_negative_weight_is_refused():
@@ -181,6 +209,36 @@ def test_switches_change_speed_not_results(switch):
     expected = golden.train(plain, golden.batches(2))
     got = golden.train(switched, golden.batches(2))
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_recomputation_changes_nothing():
+    tasks = dict(moco=golden.moco_task(), densecl=golden.densecl_task())
+    plain = golden.build(tasks)
+    other = golden.build(tasks, recompute=['layer1', 'layer2'])
+    other.load_state_dict(plain.state_dict())
+    expected = golden.train(plain, golden.batches(4))
+    assert torch.equal(golden.train(other, golden.batches(4)), expected)
+    for key, value in plain.state_dict().items():
+        assert torch.equal(other.state_dict()[key], value), key
+
+
+def test_recomputation_runs_a_part_twice_with_gradient_only():
+    model = golden.build(dict(moco=golden.moco_task()), recompute=['layer1'])
+    calls = []
+    model.backbone.layer1[0].conv1.register_forward_hook(
+        lambda *_: calls.append('online'))
+    model.momentum['ema0'].backbone.layer1[0].conv1.register_forward_hook(
+        lambda *_: calls.append('ema'))
+    one_step(model.train(), next(golden.batches(1)))
+    assert calls == ['online', 'ema', 'online']
+    copy = deepcopy(model)
+    assert copy.backbone.layer1.forward.__self__.module is \
+        copy.backbone.layer1
+
+
+def test_recomputation_of_an_unknown_part_is_refused():
+    with pytest.raises(ValueError, match='no part "layer9".*layer1, layer2'):
+        golden.build(dict(moco=golden.moco_task()), recompute=['layer9'])
 
 
 def test_bfloat16_autocast_stays_close():

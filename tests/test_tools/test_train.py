@@ -89,15 +89,16 @@ def test_pretraining_writes_a_checkpoint_for_every_use(images, tmp_path):
 @pytest.mark.parametrize('flags, options', [
     (('--amp', ), ()),
     ((), ('optim_wrapper.accumulative_counts=2', )),
-    ((), ('model.channels_last=True', )),
+    ((), ('model.channels_last=False', )),
     ((), ('optim_wrapper.type=mmmultissl.Bf16OptimWrapper',
           'optim_wrapper.accumulative_counts=2')),
-], ids=['amp', 'accumulation', 'channels-last', 'bf16 and accumulation'])
+], ids=['amp', 'accumulation', 'NCHW', 'bf16 and accumulation'])
 def test_switches_train(images, tmp_path, flags, options):
     train(images, tmp_path, *options, flags=flags)
     assert np.isfinite(scalars(tmp_path)[-1]['loss'])
     cfg = Config.fromfile(tmp_path / Path(CONFIG).name)
-    assert cfg.model.channels_last == ('model.channels_last=True' in options)
+    assert cfg.model.channels_last == (
+        'model.channels_last=False' not in options)
     half = bool(flags) or any('Bf16' in option for option in options)
     assert cfg.optim_wrapper.type == (
         'mmmultissl.Bf16OptimWrapper' if half else 'OptimWrapper')

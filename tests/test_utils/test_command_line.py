@@ -128,3 +128,28 @@ def test_leaving_out_a_task_that_is_not_there_is_refused():
 def test_a_config_that_no_package_has(name):
     with pytest.raises(FileNotFoundError, match='No installed package has'):
         command_line.read_config(name)
+
+
+def with_options(**options):
+    cfg = Config(dict(
+        data_root='a', model=dict(depth=1), train_cfg=dict(max_iters=1)))
+    args = argparse.Namespace(
+        launcher='none', work_dir='w', cfg_options=options,
+        no_pin_memory=False)
+    command_line.apply_common_arguments(cfg, args)
+    return cfg
+
+
+def test_an_option_that_comes_too_late_is_refused():
+    """A variable has been put where it belongs when options are applied."""
+    with pytest.raises(ValueError, match='data_root has no effect'):
+        with_options(data_root='b')
+
+
+def test_options_that_somebody_reads_pass():
+    cfg = with_options(**{
+        'model.depth': 2, 'checkpoint': 'c', 'load_from': 'l',
+        'randomness.seed': 3, 'train_cfg.max_iters': 4})
+    assert (cfg.model.depth, cfg.checkpoint, cfg.load_from,
+            cfg.randomness.seed, cfg.train_cfg.max_iters) == (
+                2, 'c', 'l', 3, 4)

@@ -20,6 +20,14 @@ from mmmultissl.registry import MODELS
 
 Precision = Callable[[], ContextManager]
 
+# What each of ours changes in the config's model.
+OURS = {
+    'ours': {},
+    'ours, all activations kept': dict(recompute=[]),
+    'ours, NCHW, all activations kept': dict(
+        channels_last=False, recompute=[]),
+}
+
 
 def find_task(cfg: Config, kind: str) -> Config:
     """Find the config of a task by its type.
@@ -320,10 +328,8 @@ def make(name: str,
     common = (cfg, device, precision or nullcontext)
     if name == 'trunk alone':
         return TrunkAlone(*common)
-    if name == 'ours':
-        return Model(cfg.model, *common)
-    if name == 'ours, channels-last':
-        return Model(dict(cfg.model, channels_last=True), *common)
+    if name in OURS:
+        return Model(dict(cfg.model, **OURS[name]), *common)
     package, kind = name.split()
     if package == 'mmpretrain':
         return Model(_peer_cfg(cfg, kind), *common)
@@ -333,5 +339,5 @@ def make(name: str,
         raise LookupError(f'lightly is not installed ({error})') from error
 
 
-NAMES = ('trunk alone', 'ours', 'ours, channels-last', 'mmpretrain MoCo',
-         'mmpretrain DenseCL', 'lightly MoCo', 'lightly DenseCL')
+NAMES = ('trunk alone', *OURS, 'mmpretrain MoCo', 'mmpretrain DenseCL',
+         'lightly MoCo', 'lightly DenseCL')

@@ -218,6 +218,12 @@ def peaks(args) -> dict:
     return found
 
 
+def _bare_of(name: str, args) -> str:
+    last = 'channels-last' in name or (
+        name in contenders.OURS and args.channels_last and 'NCHW' not in name)
+    return 'bare channels-last' if last else 'bare'
+
+
 def report(times: dict, memory: dict, args) -> None:
     """Print the tables.
 
@@ -233,9 +239,7 @@ def report(times: dict, memory: dict, args) -> None:
               f'{"/ mmp. MoCo + DenseCL":>23}')
         for name, seconds in times.items():
             row = f'{name:36}{seconds:10.4f}'
-            layout = ('bare channels-last'
-                      if 'channels-last' in name else 'bare')
-            row += f'{seconds / times[layout]:9.3f}'
+            row += f'{seconds / times[_bare_of(name, args)]:9.3f}'
             if dense:
                 row += f'{seconds / dense:16.3f}{seconds / both:23.3f}'
             print(row)
@@ -260,6 +264,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    args.channels_last = cfg.model.get('channels_last', False)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     torch.backends.cudnn.benchmark = True
     if args.peak_of:

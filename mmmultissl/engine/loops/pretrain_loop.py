@@ -154,6 +154,7 @@ class PretrainLoop(IterBasedTrainLoop):
         runner.logger.info(f'Seed {self.seed}{drawn}, from iteration '
                            f'{self._iter} to {self._max_iters}, '
                            f'{len(self.dataloader)} iterations per pass.')
+        self._announce_dataset()
         stop_following = self._announce_optimizers()
         runner.call_hook('before_train')
         # mmengine's hooks expect one epoch around all iterations.
@@ -226,16 +227,19 @@ class PretrainLoop(IterBasedTrainLoop):
             raise ValueError(f'PretrainLoop got {name}={value}; set it to a '
                              'whole number of at least 1.')
         per_pass = len(self.dataloader)
+        batch = self.dataloader.batch_size * self.runner.world_size
+        if batch > len(self.seeded_dataset):
+            raise ValueError(
+                f'A step takes {batch} images (batch_size '
+                f'{self.dataloader.batch_size} in each of '
+                f'{self.runner.world_size} processes), but the data set has '
+                f'{len(self.seeded_dataset)}, so that images would be '
+                'contrasted with themselves: lower train_dataloader.'
+                'batch_size or give more images.')
         if max_iters is not None:
             self._max_iters = int(max_iters)
-            self._max_epochs = math.ceil(self._max_iters / max(per_pass, 1))
+            self._max_epochs = math.ceil(self._max_iters / per_pass)
             return
-        if per_pass == 0:
-            raise ValueError(
-                f'A pass over {len(self.dataloader.sampler)} samples per '
-                f'process has no whole batch of {self.dataloader.batch_size}; '
-                'lower batch_size, set drop_last=False, or set max_iters '
-                'instead of max_epochs.')
         self._max_epochs = int(max_epochs)
         self._max_iters = self._max_epochs * per_pass
 
@@ -268,10 +272,19 @@ class PretrainLoop(IterBasedTrainLoop):
         return math.lcm(*(w._accumulative_counts
                           for w in self._optim_wrappers()))
 
+    def _bare_model(self) -> torch.nn.Module:
+        model = self.runner.model
+        return model.module if is_model_wrapper(model) else model
+
+    def _announce_dataset(self) -> None:
+        """Tell a model with queues how many images there are."""
+        model = self._bare_model()
+        if hasattr(model, 'announce_dataset'):
+            model.announce_dataset(len(self.seeded_dataset))
+
     def _announce_optimizers(self) -> List[Callable[[], None]]:
         """Tell a model with EMA copies when an optimiser has stepped."""
-        model = self.runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = self._bare_model()
         if not hasattr(model, 'follow_optimizer'):
             return []
         return [

@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Several self-supervised tasks on one backbone."""
-from typing import Callable, Dict, List, Optional, Union
+import logging
+from typing import Callable, Dict, List, Optional, Sequence, Union
 
 import torch
 import torch.nn as nn
@@ -11,7 +12,10 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+from mmmultissl.utils.arguments import check_arguments
 from ..tasks.base import PretextTask
+from ..utils import RingQueue
+from ..utils import recompute as recompute_in_backward
 from .encoded_views import EncodedViews, TaskViews
 from .momentum_encoder import MomentumEncoder, MomentumSchedule
 
@@ -40,6 +44,10 @@ class MultiSSL(BaseSelfSupervisor):
             batch norm. Defaults to True.
         channels_last (bool): Whether weights lie channels-last in memory,
             which is faster for most convolutions. Defaults to False.
+        recompute (Sequence[str]): Parts of the trunk whose activations are
+            computed again in the backward pass instead of being kept, such as
+            ``('layer1', )``: less memory, more time, the same result. Under
+            ``compile`` the compiler decides that by itself. Defaults to none.
         compile (bool | dict): Whether trunk and necks go through
             ``torch.compile``, or its arguments. Defaults to False.
         data_preprocessor (dict, optional): Config of the preprocessing on the
@@ -57,6 +65,7 @@ class MultiSSL(BaseSelfSupervisor):
                  balancer: Optional[dict] = None,
                  shuffle_bn: bool = True,
                  channels_last: bool = False,
+                 recompute: Sequence[str] = (),
                  compile: Union[bool, dict] = False,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
@@ -66,12 +75,14 @@ class MultiSSL(BaseSelfSupervisor):
             init_cfg=init_cfg)
         self.shuffle_bn = shuffle_bn
         self.tasks = ModuleDict(_build_tasks(tasks))
-        self.balancer = MODELS.build(
+        self.balancer = _build_balancer(
             balancer or dict(type='mmmultissl.FixedWeights'))
         self.balancer.set_tasks(list(self.tasks))
         self._share_momentum_encoders()
         if channels_last:
             self.to(memory_format=torch.channels_last)
+        if recompute and not compile:
+            recompute_in_backward(self.backbone, recompute)
         if compile:
             self._compile_parts({} if compile is True else compile)
 
@@ -121,6 +132,27 @@ class MultiSSL(BaseSelfSupervisor):
                 each()
 
         return stop
+
+    def announce_dataset(self, num_images: int) -> None:
+        """Say which queues are too long for a data set.
+
+        ``PretrainLoop`` calls this. A queue of more than half the images
+        holds older keys of the very images that are compared with it.
+
+        Args:
+            num_images (int): Images of a pass.
+        """
+        for name, task in self.tasks.items():
+            longest = max((m.keys.size(1) for m in task.modules()
+                           if isinstance(m, RingQueue)), default=0)
+            if longest > num_images // 2:
+                print_log(
+                    f'The queue of task "{name}" holds {longest} keys, but a '
+                    f'pass has {num_images} images, so that many negatives '
+                    'are older views of the same image: set model.tasks.'
+                    f'{name}.queue_len to {num_images // 2} or less.',
+                    logger='current',
+                    level=logging.WARNING)
 
     def _compile_parts(self, options: dict) -> None:
         # Only what is a pure function of its input: queues and EMA updates
@@ -226,6 +258,14 @@ def _require_task_type(name: str, cfg: dict) -> None:
             'has no type (is its name that of an inherited task?)'
         raise ValueError(f'Task "{name}" {what}: set its type to one of '
                          f'{", ".join(known)}.')
+    check_arguments(cls, cfg, f'Task "{name}"')
+
+
+def _build_balancer(cfg: dict) -> nn.Module:
+    cls = MODELS.get(cfg['type'])
+    if cls is not None:
+        check_arguments(cls, cfg, 'The balancer')
+    return MODELS.build(cfg)
 
 
 def _name_views(

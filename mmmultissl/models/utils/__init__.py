@@ -2,6 +2,10 @@
 """Parts that several models share."""
 from .batch_shuffle import batch_shuffle, no_shuffle
 from .progress import training_progress
+from .recompute import recompute
 from .ring_queue import RingQueue
 
-__all__ = ['RingQueue', 'batch_shuffle', 'no_shuffle', 'training_progress']
+__all__ = [
+    'RingQueue', 'batch_shuffle', 'no_shuffle', 'recompute',
+    'training_progress'
+]
