@@ -20,10 +20,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', help='the folder to write')
     parser.add_argument('--seed', type=int, default=0,
                         help='determines the images (default: 0)')
-    parser.add_argument('--num-train', type=int, default=400,
-                        help='images in trainval (default: 400)')
-    parser.add_argument('--num-test', type=int, default=200,
-                        help='images in test (default: 200)')
+    parser.add_argument('--num-train', type=int, default=600,
+                        help='images in trainval (default: 600)')
+    parser.add_argument('--num-test', type=int, default=300,
+                        help='images in test (default: 300)')
     parser.add_argument('--size', type=int, default=160,
                         help='width and height in pixels (default: 160)')
     return parser.parse_args()

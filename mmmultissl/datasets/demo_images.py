@@ -24,7 +24,7 @@ VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
 # Says what a folder holds, so that a second call can leave it alone.
 _RECORD = 'demo_images.json'
 # Changes when other images come out of the same numbers.
-_VERSION = 1
+_VERSION = 2
 
 
 class _Image(NamedTuple):
@@ -36,8 +36,8 @@ class _Image(NamedTuple):
 def write_demo_images(
     out: Union[str, Path],
     seed: int = 0,
-    num_train: int = 400,
-    num_test: int = 200,
+    num_train: int = 600,
+    num_test: int = 300,
     size: int = 160,
     progress: Callable[[int, int], None] = lambda done, total: None
 ) -> bool:
@@ -45,15 +45,15 @@ def write_demo_images(
 
     The folder gets VOC's ``JPEGImages``, ``Annotations`` and
     ``ImageSets/Main`` (``trainval``, ``test``, and each with the name of each
-    of VOC's 20 classes before it; seven are drawn), and
+    of VOC's 20 classes before it; ten are drawn), and
     ``annotations/instances_{trainval,test}.json`` in COCO's format, with
     outlines. It appears complete or not at all.
 
     Args:
         out (str | Path): The folder; it must be new, empty or of this kind.
         seed (int): Determines the images. Defaults to 0.
-        num_train (int): Number of images in ``trainval``. Defaults to 400.
-        num_test (int): Number of images in ``test``. Defaults to 200.
+        num_train (int): Number of images in ``trainval``. Defaults to 600.
+        num_test (int): Number of images in ``test``. Defaults to 300.
         size (int): Width and height, in pixels. Defaults to 160.
         progress (Callable): Called after every image with the number of
             images done and the number of all. Defaults to doing nothing.
