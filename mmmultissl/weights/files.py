@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mmmultissl.engine.atomic_save import write_bytes_atomically
 from mmmultissl.engine.backbone_weights import sha256_of
-from mmmultissl.engine.checkpoint import (load_safely, save_checkpoint,
-                                          state_dict_of)
+from mmmultissl.engine.checkpoint import (BrokenCheckpointError, load_safely,
+                                          save_checkpoint, state_dict_of)
 
 _SAFETENSORS = '.safetensors'
 
@@ -40,22 +40,39 @@ def require_safetensors() -> ModuleType:
 
 
 def check_paths(source: str, target: str) -> None:
-    """Refuse to write over the file that is read.
+    """Refuse what cannot be read, and to write over what is read.
 
     Args:
         source (str): The file that is read.
         target (str): The file to be written.
 
     Raises:
+        FileNotFoundError: If there is no file to read.
         ValueError: If they are one file.
         IsADirectoryError: If the second is a folder.
     """
+    if not osp.isfile(source):
+        raise FileNotFoundError(
+            f'There is no checkpoint file {source}: give the path of a local '
+            'file.')
     if osp.isdir(target):
         raise IsADirectoryError(
             f'{target} is a folder: name the file to write.')
-    if all(map(osp.exists, (source, target))) and osp.samefile(source, target):
+    if osp.exists(target) and osp.samefile(source, target):
         raise ValueError(f'{target} is the file to be read: choose another '
                          'name for the result.')
+
+
+def _read_safetensors(path: str) -> Dict[str, Tensor]:
+    read = require_safetensors()
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'There is no file {path}: check the path.')
+    try:
+        return read.load_file(path)
+    except Exception as error:  # SafetensorError, of the package's own
+        raise BrokenCheckpointError(
+            f'{path} cannot be read ({error}): it is cut off, damaged or no '
+            'safetensors file; copy or download it again.') from error
 
 
 def read_weights(path: str) -> Tuple[Dict[str, Tensor], dict]:
@@ -77,12 +94,8 @@ def read_weights(path: str) -> Tuple[Dict[str, Tensor], dict]:
         BrokenCheckpointError: If the file cannot be read.
         ValueError: If it holds no weights.
     """
-    path = osp.expanduser(path)
     if is_safetensors(path):
-        if not osp.isfile(path):
-            raise FileNotFoundError(
-                f'There is no file {path}: check the path.')
-        content: Any = require_safetensors().load_file(path)
+        content: Any = _read_safetensors(path)
     else:
         content = load_safely(path)
     if isinstance(content, Mapping) and 'state_dict' not in content \
