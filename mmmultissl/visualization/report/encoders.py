@@ -1,0 +1,94 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""The backbone of a run, ready to look at images."""
+from typing import Callable, List, Optional
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmmultissl.engine.backbone_weights import RANDOM, fill_backbone
+from mmmultissl.evaluation.svm.features import extract_features
+from mmmultissl.registry import MODELS
+from .runs import Run
+
+
+def load_encoder(run: Run, config: Config) -> BaseModel:
+    """Build the backbone of a run, with its pixel statistics.
+
+    Args:
+        run (Run): The run; one without pretraining gets the random weights
+            that ``tools/voc07_svm.py`` draws by default.
+        config (Config): A pretraining config, of this run or, for random
+            weights, of another one.
+
+    Returns:
+        BaseModel: With ``backbone`` and ``data_preprocessor``, in evaluation
+        mode, on the CPU.
+
+    Raises:
+        RuntimeError: If the checkpoint does not fill the backbone.
+    """
+    init_default_scope('mmpretrain')
+    pixels = config.model.get('data_preprocessor') or config.data_preprocessor
+    model = MODELS.build(
+        dict(
+            type='mmpretrain.ImageClassifier',
+            backbone=config.model.backbone.to_dict(),
+            data_preprocessor=dict(
+                type='mmpretrain.ClsDataPreprocessor',
+                mean=pixels.mean,
+                std=pixels.std,
+                to_rgb=pixels.get('to_rgb', False))))
+    source: Optional[str] = RANDOM
+    if run.pretraining is not None:
+        source = run.pretraining.checkpoint
+    fill_backbone(model.backbone, source)
+    return model.eval()
+
+
+def test_features(model: BaseModel, data_root: str, size: int,
+                  progress: Callable[[int], None]) -> Tensor:
+    """Compute the pooled features of VOC's test images.
+
+    Args:
+        model (BaseModel): From :func:`load_encoder`.
+        data_root (str): Folder of one year, such as ``VOCdevkit/VOC2007``.
+        size (int): Sides of the images, in pixels.
+        progress (Callable): Told how many images were done.
+
+    Returns:
+        Tensor: Unit vectors, (images, D), in the order of the lists.
+    """
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=32,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(
+                type='mmmultissl.VOC07Images',
+                data_root=data_root,
+                splits=('test', ),
+                image_size=size)))
+    return F.normalize(
+        extract_features(model, loader, 'avg', progress=progress), dim=1)
+
+
+@torch.no_grad()
+def last_maps(model: BaseModel, images: List[np.ndarray]) -> Tensor:
+    """Compute the trunk's last map of some images.
+
+    Args:
+        model (BaseModel): From :func:`load_encoder`.
+        images (list[np.ndarray]): BGR, (H, W, 3), uint8, all of one size.
+
+    Returns:
+        Tensor: (N, C, H', W').
+    """
+    inputs = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    batch = model.data_preprocessor(dict(inputs=inputs), False)
+    return model.backbone(batch['inputs'])[-1]
