@@ -5,6 +5,9 @@
 
 docs/weights.md lists the projects.
 """
+if __name__ == '__main__':
+    import explain_imports  # noqa: F401  (first: it explains the others)
+
 import argparse
 from typing import Optional, Sequence
 

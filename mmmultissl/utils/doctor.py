@@ -369,11 +369,11 @@ def _examine_ops(found: Examination, ops: dict, torch: dict) -> None:
             Fault("There is no Python.h to build mmcv's ops with.",
                   'sudo apt-get install -y python{}.{}-dev'.format(
                       *sys.version_info[:2]), 'detection'))
-    sentence = _first_line(ops['error']).split(': ', 1)[-1]
+    reason = _first_line(ops['error']).split('Error: ', 1)[-1]
     found.faults.append(
         Fault(
-            f'{sentence[0].upper()}{sentence[1:].rstrip(".")}; only '
-            'detection needs them.',
+            f'The compiled ops of mmcv do not run ({reason}); only detection '
+            'needs them.',
             _in_environment(_pip(versions.install_line('mmcv', ops=True))),
             'detection'))
 
