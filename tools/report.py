@@ -9,6 +9,9 @@ pretraining; ``voc07.json``, its evaluation by tools/voc07_svm.py; ``detect/``,
 the work dir of a detector fine-tuned from it, if there is one. A run called
 ``random`` has no pretraining.
 """
+if __name__ == '__main__':
+    import explain_imports  # noqa: F401  (first: it explains the others)
+
 import argparse
 from pathlib import Path
 

@@ -3,13 +3,14 @@
 
 The output goes to a log file. Steps are recognised in the output of ninja
 (``[12/77] c++ ...``) and of mmengine's training log
-(``Iter(train) [ 50/400] ... loss: 7.9``); what pip is busy with is shown by
-name. It needs nothing but Python, so that it works before anything is
-installed.
+(``Iter(train) [ 50/400] ... loss: 7.9``), and shares of our own tools
+(``features [###   ]  40%``); what pip is busy with is shown by name. It needs
+nothing but Python, so that it works before anything is installed.
 
     python tools/show_progress.py 'Building mmcv' --log FILE -- COMMAND ...
 """
 import argparse
+import contextlib
 import os
 import re
 import signal
@@ -18,11 +19,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import List, Optional, TextIO
+from typing import Dict, List, Optional, TextIO
 
 _NINJA = re.compile(r'^\s*\[(\d+)/(\d+)\]\s')
 _TRAIN = re.compile(r'(?:Iter|Epoch)\((?:train|val|test)\)'
                     r'(?:\s*\[\s*\d+\])?\s*\[\s*(\d+)/\s*(\d+)\]')
+_SHARE = re.compile(r'\[#* *\]\s+(\d+)(%)')
 _PIP = re.compile(r'^\s*(Collecting|Downloading|Building wheel for|'
                   r'Installing collected packages)(?:[:\s]+(\S+))?(.*)$')
 _SIZE = re.compile(r'\([\d.]+ [kMG]B\)')
@@ -67,6 +69,7 @@ class Progress:
         self.usual = usual
         self.start = self.previous = now
         self.done = self.total = 0
+        self.unit = ''
         self.first_step_done = 0
         self.first_step_at = self.last_step_at = now
         self.detail = ''
@@ -78,15 +81,18 @@ class Progress:
             line (str): The line.
             now (float): The time it came, on the clock of ``__init__``.
         """
-        step = _NINJA.match(line) or _TRAIN.search(line)
+        step = (_NINJA.match(line) or _TRAIN.search(line)
+                or _SHARE.search(line))
         if step:
-            done, total = int(step[1]), int(step[2])
+            done = int(step[1])
+            total = 100 if step[2] == '%' else int(step[2])
             if total != self.total or done < self.done:
                 # A new series of steps. It began no later than the line
                 # before it, whose time is the best that is known.
                 self.first_step_done = 0 if done <= 10 else done
                 self.first_step_at = self.previous if done <= 10 else now
             self.done, self.total = done, total
+            self.unit = '%' if step[2] == '%' else ''
             self.last_step_at = now
             loss = _LOSS.search(line)
             self.detail = f'loss {loss[1]}' if loss else ''
@@ -130,7 +136,8 @@ class Progress:
         """
         parts: List[str] = []
         if self.total:
-            parts.append(f'step {self.done} of {self.total}')
+            parts.append(f'{self.done} %' if self.unit else
+                         f'step {self.done} of {self.total}')
         if self.detail:
             parts.append(self.detail)
         parts.append(f'{words_for(now - self.start)} passed')
@@ -140,6 +147,87 @@ class Progress:
         elif self.usual is not None and not self.total:
             parts.append(f'usually about {words_for(self.usual)}')
         return f'{self.title}: ' + ', '.join(parts)
+
+
+class Command:
+    """A command that runs, its output going to a file and to a progress.
+
+    Args:
+        command (list[str]): The program and its arguments.
+        progress (Progress): Reads the lines.
+        log (Path): The file that gets the output.
+        environment (dict[str, str] | None): Its environment. Defaults to
+            None, that of this process.
+    """
+
+    def __init__(self,
+                 command: List[str],
+                 progress: Progress,
+                 log: Path,
+                 environment: Optional[Dict[str, str]] = None) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.progress = progress
+        self.log = log
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace',
+            env=environment,
+            # A group of its own, to be able to end the command's children
+            # too: pip leaves the compilers that it started behind.
+            start_new_session=True)
+        self._reader = threading.Thread(target=self._pump, daemon=True)
+        self._reader.start()
+
+    def _pump(self) -> None:
+        with open(self.log, 'w', encoding='utf-8') as file:
+            for line in self._process.stdout:
+                file.write(line)
+                file.flush()
+                self.progress.read(line, time.monotonic())
+
+    def runs(self, seconds: float = 0.) -> bool:
+        """Say whether it still runs, after waiting for its end for a while.
+
+        Args:
+            seconds (float): How long to wait at most. Defaults to 0.
+
+        Returns:
+            bool: Whether it runs.
+        """
+        self._reader.join(seconds)
+        return self._reader.is_alive()
+
+    def status(self) -> int:
+        """Wait for its end.
+
+        Returns:
+            int: The exit status.
+        """
+        self._reader.join()
+        return self._process.wait()
+
+    def end(self) -> None:
+        """End it and all that it started."""
+        with contextlib.suppress(ProcessLookupError):  # ended by itself
+            os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait()
+
+
+def tail_of(log: Path) -> str:
+    """Read the end of a command's output.
+
+    Args:
+        log (Path): The file.
+
+    Returns:
+        str: The last 30 lines, indented.
+    """
+    lines = log.read_text(encoding='utf-8').splitlines()[-30:]
+    return '\n'.join(f'  | {line[:300]}' for line in lines)
 
 
 def follow(command: List[str], progress: Progress, log: Path,
@@ -155,41 +243,18 @@ def follow(command: List[str], progress: Progress, log: Path,
     Returns:
         int: The command's exit status.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
     live = out.isatty()
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors='replace',
-        # A group of its own, to be able to end the command's children too:
-        # pip leaves the compilers that it started behind.
-        start_new_session=True)
-
-    def pump() -> None:
-        with open(log, 'w', encoding='utf-8') as file:
-            for line in process.stdout:
-                file.write(line)
-                file.flush()
-                progress.read(line, time.monotonic())
-
-    reader = threading.Thread(target=pump, daemon=True)
-    reader.start()
+    running = Command(command, progress, log)
     try:
-        while reader.is_alive():
-            reader.join(.5 if live else _PERIOD)
-            if reader.is_alive():
-                text = progress.line(time.monotonic())
-                out.write(f'\r\033[K{text[:110]}' if live else f'  {text}\n')
-                out.flush()
+        while running.runs(.5 if live else _PERIOD):
+            text = progress.line(time.monotonic())
+            out.write(f'\r\033[K{text[:110]}' if live else f'  {text}\n')
+            out.flush()
         if live:
             out.write('\r\033[K')
-        return process.wait()
+        return running.status()
     except KeyboardInterrupt:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        running.end()
         raise
 
 
@@ -229,8 +294,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     if status == 0:
         print(f'{args.title}: done in {took}')
         return 0
-    tail = args.log.read_text(encoding='utf-8').splitlines()[-30:]
-    print('\n'.join(f'  | {line[:300]}' for line in tail))
+    print(tail_of(args.log))
     print(f'{args.title}: failed after {took} with exit status {status}; '
           f'the whole output is in {args.log}')
     return status if status > 0 else 1

@@ -1,6 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """The backbone of a run, ready to look at images."""
-from typing import Callable, List, Optional
+from typing import Callable, List
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmmultissl.engine.backbone_weights import RANDOM, fill_backbone
-from mmmultissl.evaluation.svm.features import extract_features
+from mmmultissl.evaluation.svm.features import FrozenEncoder, extract_features
 from mmmultissl.registry import MODELS
 from .runs import Run
 
@@ -35,19 +35,15 @@ def load_encoder(run: Run, config: Config) -> BaseModel:
     """
     init_default_scope('mmpretrain')
     pixels = config.model.get('data_preprocessor') or config.data_preprocessor
-    model = MODELS.build(
+    model = FrozenEncoder(
+        MODELS.build(config.model.backbone),
         dict(
-            type='mmpretrain.ImageClassifier',
-            backbone=config.model.backbone.to_dict(),
-            data_preprocessor=dict(
-                type='mmpretrain.ClsDataPreprocessor',
-                mean=pixels.mean,
-                std=pixels.std,
-                to_rgb=pixels.get('to_rgb', False))))
-    source: Optional[str] = RANDOM
-    if run.pretraining is not None:
-        source = run.pretraining.checkpoint
-    fill_backbone(model.backbone, source)
+            type='mmpretrain.ClsDataPreprocessor',
+            mean=pixels.mean,
+            std=pixels.std,
+            to_rgb=pixels.get('to_rgb', False)))
+    fill_backbone(model.backbone,
+                  run.pretraining.checkpoint if run.pretraining else RANDOM)
     return model.eval()
 
 

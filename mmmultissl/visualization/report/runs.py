@@ -109,14 +109,12 @@ class Run(NamedTuple):
 
     @property
     def tasks(self) -> List[str]:
-        """list[str]: Names of the tasks that trained it."""
+        """list[str]: Names of the tasks that trained it, sorted."""
         if self.pretraining is None:
             return []
         tasks = self.pretraining.config.model.get('tasks') or {}
-        return [
-            name for name, task in tasks.items()
-            if isinstance(task, dict) and name != '_scope_'
-        ]
+        return sorted(name for name, task in tasks.items()
+                      if isinstance(task, dict))
 
 
 def find_runs(folder: Path, names: Optional[Sequence[str]] = None) -> List[Run]:
