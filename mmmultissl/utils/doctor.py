@@ -105,6 +105,13 @@ def examine(probe: bool = True) -> Examination:
     found.faults += project_faults(PACKAGE)
     if probe:
         _examine_imports(found, present, owners)
+    if find_spec('pip') is None and any('pip ' in fault.line
+                                        for fault in found.faults):
+        # So do environments that uv has made.
+        found.faults.insert(
+            0,
+            Fault(f'{sys.executable} has no pip, which mends the rest.',
+                  f'{shlex.quote(sys.executable)} -m ensurepip'))
     found.facts.append(('mmmultissl', _project_words()))
     return found
 

@@ -197,6 +197,19 @@ def make_distribution(folder, name, text, files=()):
         (info / file).write_text(content)
 
 
+def test_an_environment_without_pip_gets_one_first(monkeypatch,
+                                                   own_environment):
+    fault = Fault('a is old.', 'pip install a')
+    monkeypatch.setattr(doctor, '_examine_packages',
+                        lambda found, owners: found.faults.append(fault) or {})
+    monkeypatch.setattr(doctor, 'project_faults', lambda package: [])
+    assert doctor.examine(probe=False).faults == [fault]
+    monkeypatch.setattr(doctor, 'find_spec', lambda name: None)
+    first, second = doctor.examine(probe=False).faults
+    assert first.line == '/home/me/env/bin/python -m ensurepip'
+    assert second is fault
+
+
 def test_missing_requirements_are_found_at_any_depth(monkeypatch, tmp_path):
     make_distribution(
         tmp_path, 'made-up-a', 'Requires-Dist: made-up-b\n'
