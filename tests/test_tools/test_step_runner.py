@@ -1,0 +1,180 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""Steps that need each other: order, resuming, failure, the time left."""
+import importlib.util
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+
+
+@pytest.fixture(scope='module')
+def tools():
+    """Import the tools as a script beside them would."""
+    sys.path.insert(0, str(TOOLS))
+    try:
+        found = {}
+        for name in ('step_runner', 'quickstart'):
+            spec = importlib.util.spec_from_file_location(
+                name, TOOLS / f'{name}.py')
+            found[name] = sys.modules[name] = importlib.util.module_from_spec(
+                spec)
+            spec.loader.exec_module(found[name])
+        yield found
+    finally:
+        sys.path.remove(str(TOOLS))
+        for name in ('step_runner', 'quickstart', 'show_progress'):
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def step(tools, tmp_path):
+    """Make steps that write their name into a common file."""
+    def make(name, code='pass', needs=(), words=(), output=None):
+        text = (f'import pathlib, sys, time; {code}; '
+                f'f = open(r"{tmp_path}/order", "a"); f.write("{name} ")')
+        return tools['step_runner'].Step(
+            name, f'The {name}', 1., (sys.executable, '-c', text, *words),
+            needs, output)
+
+    return make
+
+
+def run(tools, steps, folder, lanes=2):
+    return tools['step_runner'].Runner(steps, folder, lanes, None).run()
+
+
+def test_every_step_comes_after_what_it_needs(tools, step, tmp_path, capsys):
+    steps = [
+        step('a', 'time.sleep(.2)'),
+        step('b', 'time.sleep(.8)', ('a', )),
+        step('c', needs=('a', )),
+        step('d', needs=('b', 'c')),
+    ]
+    assert run(tools, steps, tmp_path / 'out') == 0
+    # b and c run side by side.
+    assert (tmp_path / 'order').read_text().split() == ['a', 'c', 'b', 'd']
+    assert '[4/4] The d: done in' in capsys.readouterr().out
+    assert run(tools, steps, tmp_path / 'out') == 0
+    assert (tmp_path / 'order').read_text().split() == ['a', 'c', 'b', 'd']
+    assert '4 of 4 steps were done before' in capsys.readouterr().out
+
+
+def test_another_command_runs_its_step_and_those_after_it_again(
+        tools, step, tmp_path):
+    old = tmp_path / 'made'
+    steps = [step('a', output=old), step('b'), step('c', needs=('a', ))]
+    assert run(tools, steps, tmp_path / 'out', 1) == 0
+    old.mkdir()
+    (old / 'file').write_text('of the old command')
+    steps[0] = step('a', 'x = 2', output=old)
+    assert run(tools, steps, tmp_path / 'out', 1) == 0
+    assert (tmp_path / 'order').read_text().split() == [*'abc', *'ac']
+    assert not old.exists()
+
+
+def test_a_failure_ends_the_others_and_their_work_is_continued(
+        tools, step, tmp_path, capsys):
+    kept = tmp_path / 'kept'
+    slow = ('p = pathlib.Path(sys.argv[1]); was = p.exists(); '
+            'p.mkdir(exist_ok=True); time.sleep(0 if was else 30)')
+    bad = ('print("the reason"); time.sleep(1.5); '
+           'pathlib.Path(sys.argv[1]).exists() or sys.exit(3)')
+    steps = [
+        step('slow', slow, (), (str(kept), ), kept),
+        step('bad', bad, (), (str(tmp_path / 'good'), )),
+    ]
+    start = time.monotonic()
+    assert run(tools, steps, tmp_path / 'out') == 3
+    assert time.monotonic() - start < 20
+    shown = capsys.readouterr().out
+    assert '| the reason' in shown and 'The bad: failed after' in shown
+    assert str(tmp_path / 'out' / 'logs' / 'bad.log') in shown
+    assert kept.is_dir() and not (tmp_path / 'order').exists()
+    (tmp_path / 'good').write_text('')
+    assert run(tools, steps, tmp_path / 'out') == 0
+    assert sorted((tmp_path / 'order').read_text().split()) == ['bad', 'slow']
+
+
+def test_a_word_is_completed_from_a_file(tools, step, tmp_path):
+    steps = [
+        step('a', f'open(r"{tmp_path}/last", "w").write("run/iter_3.pth\\n")'),
+        step('b', 'assert sys.argv[1] == "checkpoint=run/iter_3.pth"',
+             ('a', ), (f'checkpoint=@{tmp_path}/last', )),
+    ]
+    assert run(tools, steps, tmp_path / 'out') == 0
+
+
+def test_the_time_left_follows_the_schedule(tools):
+    module = tools['step_runner']
+
+    def made(name, usual, *needs):
+        return module.Step(name, name, usual, (), needs)
+
+    steps = [made('data', 10), made('x', 100, 'data'), made('y', 60, 'data'),
+             made('z', 30, 'y'), made('end', 5, 'x', 'z')]
+    left = module.time_left
+    # data, then x beside y and z, then the end.
+    assert left(steps, [], {}, 2, 1.) == 10 + 100 + 5
+    assert left(steps, [], {}, 1, 1.) == 205
+    assert left(steps, [], {}, 2, 2.) == 2 * 115
+    assert left(steps, ['data'], dict(x=40., y=5.), 2, 1.) == 45
+    assert left(steps, ['data', 'y', 'z'], dict(x=7.), 2, 1.) == 12
+    assert left(steps, [step.name for step in steps], {}, 2, 1.) == 0
+
+
+def test_lines_tell_what_runs_and_how_long_all_takes(tools, tmp_path):
+    module = tools['step_runner']
+    steps = [module.Step('a', 'The a', 100., ()),
+             module.Step('b', 'The b', 50., (), ('a', ))]
+    runner = module.Runner(steps, tmp_path, 2, {})
+    runner.start = 0.
+    progress = module.Progress('The a', 0., 100.)
+    runner.running['a'] = type('Command', (), dict(progress=progress))
+    assert runner.lines(10.) == [
+        '0 of 2 steps done, 10 s passed, about 2 min 20 s left in all',
+        '  The a: 10 s passed, usually about 1 min 40 s'
+    ]
+    # It turns out to go at half the usual speed: so will the next one.
+    progress.read('Iter(train) [  1/100]  loss: 7.0', now=2.)
+    progress.read('Iter(train) [ 20/100]  loss: 7.0', now=40.)
+    assert progress.seconds_left(40.) == pytest.approx(160.)
+    assert runner.lines(40.)[0].endswith('about 4 min 20 s left in all')
+
+
+# The quickstart
+
+
+def test_the_steps_of_the_quickstart_are_sound(tools):
+    steps = tools['quickstart'].make_steps('python')
+    seen = set()
+    for each in steps:
+        assert set(each.needs) <= seen, each.name
+        seen.add(each.name)
+        script = each.command[1]
+        assert (TOOLS.parent / script).is_file()
+        for word in each.command:
+            if word.startswith('configs/'):
+                assert (TOOLS.parent / word).is_file()
+    assert {name.split('_')[0] for name in seen} == {
+        'data', 'pretrain', 'evaluate', 'detect', 'report'}
+    outputs = [each.output for each in steps]
+    assert None not in outputs and len(set(outputs)) == len(outputs)
+
+
+def test_the_three_pretrainings_differ_in_their_tasks_alone(tools):
+    from mmmultissl.utils.command_line import read_config
+    configs = {
+        run: read_config(str(TOOLS.parent / config)).to_dict()
+        for run, _, config in tools['quickstart'].PRETRAININGS
+    }
+    tasks = {
+        run: {name for name, task in config['model'].pop('tasks').items()
+              if isinstance(task, dict)}
+        for run, config in configs.items()
+    }
+    assert tasks == dict(
+        both={'moco', 'densecl'}, moco={'moco'}, densecl={'densecl'})
+    assert configs['both'] == configs['moco'] == configs['densecl']
