@@ -1,11 +1,14 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Write the backbone of a checkpoint as torchvision, timm or mmpretrain does.
 
-    python tools/export_weights.py CONFIG CHECKPOINT resnet50.pth --format torchvision
+    python tools/export_weights.py CONFIG CHECKPOINT OUT --format torchvision
 
 A name that ends in .safetensors makes a file of that kind. Before anything is
 written, the other project's network must give the same features.
 """
+if __name__ == '__main__':
+    import explain_imports  # noqa: F401  (first: it explains the others)
+
 import argparse
 import os.path as osp
 from typing import Optional, Sequence

@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """A backbone of ours in the words of mmpretrain, torchvision or timm."""
 from copy import deepcopy
+from types import ModuleType
 from typing import Dict, List, Tuple
 
 import torch
@@ -127,7 +128,7 @@ def _differences(backbone: nn.Module, form: str) -> List[str]:
     return [reason for differs, reason in told if differs]
 
 
-def _require_timm():
+def _require_timm() -> ModuleType:
     try:
         import timm.models.resnet
     except ImportError as error:

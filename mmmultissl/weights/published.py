@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Weights of other projects become a checkpoint of ours."""
+import os.path as osp
 from typing import Dict, List, NamedTuple, Optional
 
 import torch
@@ -66,6 +67,8 @@ def import_weights(path: str,
     parts = split_parts(weights, found, path)
     backbone = from_timm(parts.backbone())
     about = dict(origin, layout=found.name)
+    if cfg is not None:
+        about['config'] = osp.basename(str(cfg.filename))
     if with_tasks:
         model = _continued_model(cfg)
         named = _name_tasks(model, parts, backbone, path)
@@ -172,20 +175,24 @@ def in_words(imported: Imported) -> str:
     lines = [
         f'{about["file"]}: layout {about["layout"]}, sha256 '
         f'{about["sha256"]}',
-        f'converted: {len(imported.weights)} keys, every one of '
-        f'{about.get("backbone", "the config")} filled'
+        f'converted: {len(imported.weights)} keys, which is every key of '
+        f'{about.get("backbone") or about["config"]}'
     ]
     if about['not_in_file']:
         keys = about['not_in_file']
-        lines.append(f'  but for the batch counters, which the file lacks: '
-                     f'{len(keys)} keys such as {keys[0]}')
+        lines.append(f'not in the file: {len(keys)} keys such as {keys[0]}: '
+                     'batch counters, which old files lack; 0 here')
     for why, keys in about['left_out'].items():
-        shown = ', '.join(sorted({_group(key) for key in keys}))
-        lines.append(f'left out: {len(keys)} keys ({shown}): {why}')
+        lines.append(f'left out: {len(keys)} keys ({_groups(keys)}): {why}')
     return '\n'.join(lines)
 
 
-def _group(key: str) -> str:
-    """Shorten encoder_k.layer1.0.conv1.weight to encoder_k.*"""
-    first, dot, _ = key.partition('.')
-    return f'{first}.*' if dot else first
+def _groups(keys: List[str]) -> str:
+    """Shorten many keys to encoder_q.fc.*, encoder_k.*, queue"""
+    tops: Dict[str, List[str]] = {}
+    for key in keys:
+        tops.setdefault(key.split('.')[0], []).append(key)
+    return ', '.join(
+        same[0] if len(same) == 1 else
+        f'{osp.commonprefix(same).rpartition(".")[0]}.*'
+        for same in tops.values())
