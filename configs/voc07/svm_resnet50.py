@@ -1,20 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-# VOC07 SVM of a ResNet-50 at 224 px, features of 2x2 x 2048:
+# The SVM alone:
 #   python tools/test.py configs/voc07/svm_resnet50.py CHECKPOINT
-# Another place of the data:
-#   --cfg-options test_dataloader.dataset.data_root=VOCdevkit/VOC2007
-_base_ = [
-    '../_base_/backbone.py', '../_base_/datasets/voc07_svm.py',
-    '../_base_/default_runtime.py'
-]
+_base_ = 'voc07_resnet50.py'
 
-model = dict(
-    type='ImageClassifier',
-    backbone=dict(
-        type='ResNet',
-        depth=_base_.backbone.depth,
-        num_stages=4,
-        out_indices=(3, )))
-
-# Draws the weights where CHECKPOINT is the word `random`.
-randomness = dict(seed=0)
+test_cfg = dict(probes=('svm', ), out='voc07_svm.json')

@@ -9,15 +9,18 @@ from mmmultissl.evaluation.svm import VOCLists, read_voc_lists
 from mmmultissl.registry import DATASETS
 
 
-def voc07_pipeline(image_size: int) -> List[dict]:
+def voc07_pipeline(image_size: int, resize_backend: str = 'cv2') -> List[dict]:
     """The protocol's image transforms, for any size.
 
-    mmselfsup takes the short side to 256 pixels, then both sides to 224,
-    which warps the image; other sizes keep the ratio of the two numbers (our
-    choice).
+    mmselfsup and VISSL take the short side to 256 pixels, then both sides to
+    224, which warps the image; other sizes keep the ratio of the two numbers
+    (our choice).
 
     Args:
         image_size (int): Sides of the result in pixels.
+        resize_backend (str): ``'cv2'`` as in mmselfsup or ``'pillow'``, which
+            averages more pixels where it reduces, as in VISSL; bilinear
+            either way. Defaults to ``'cv2'``.
 
     Returns:
         list[dict]: Transforms.
@@ -27,8 +30,12 @@ def voc07_pipeline(image_size: int) -> List[dict]:
         dict(
             type='mmpretrain.ResizeEdge',
             scale=round(image_size * 256 / 224),
-            edge='short'),
-        dict(type='mmpretrain.Resize', scale=(image_size, image_size)),
+            edge='short',
+            backend=resize_backend),
+        dict(
+            type='mmpretrain.Resize',
+            scale=(image_size, image_size),
+            backend=resize_backend),
         dict(
             type='mmpretrain.PackInputs', meta_keys=('sample_idx',
                                                      'img_path')),
@@ -49,6 +56,8 @@ class VOC07Images(BaseDataset):
             Defaults to ``('trainval', 'test')``.
         image_size (int): Sides of the images in pixels, for
             :func:`voc07_pipeline`. Defaults to 224.
+        resize_backend (str): What resizes, for :func:`voc07_pipeline`.
+            Defaults to ``'cv2'``.
         pipeline (Sequence[dict], optional): Other transforms; they must pack
             ``sample_idx`` and ``img_path``. Defaults to None, those of the
             protocol.
@@ -62,12 +71,13 @@ class VOC07Images(BaseDataset):
                  data_root: str,
                  splits: Sequence[str] = ('trainval', 'test'),
                  image_size: int = 224,
+                 resize_backend: str = 'cv2',
                  pipeline: Optional[Sequence[dict]] = None,
                  lazy_init: bool = False) -> None:
         self.splits = tuple(splits)
         self.lists: Dict[str, VOCLists] = {}
         if pipeline is None:
-            pipeline = voc07_pipeline(image_size)
+            pipeline = voc07_pipeline(image_size, resize_backend)
         super().__init__(
             data_root=data_root,
             pipeline=list(pipeline),

@@ -1,4 +1,4 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-from mmmultissl.evaluation import svm
+from mmmultissl.evaluation import knn, svm, voc07
 
-__all__ = ['svm']
+__all__ = ['knn', 'svm', 'voc07']

@@ -1,9 +1,11 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 import numpy as np
 import pytest
+import torch
+from mmpretrain.evaluation import AveragePrecision
 from sklearn.metrics import average_precision_score
 
-from mmmultissl.evaluation.svm import average_precision
+from mmmultissl.evaluation.svm import average_precision, average_precisions
 
 
 def _brute_force(positive, scores):
@@ -62,3 +64,29 @@ def test_bad_input():
         average_precision([0, 0], [1., 2.])
     with pytest.raises(ValueError, match='one score per sample'):
         average_precision([0, 1], [1.])
+
+
+def test_many_at_once():
+    rng = np.random.default_rng(0)
+    positive = rng.random((4, 30)) < 0.4
+    scores = rng.normal(size=(4, 30)).round(1)
+    asked = rng.random((4, 30)) < 0.7
+    for interpolated in (True, False):
+        together = average_precisions(
+            *map(torch.from_numpy, (positive, scores, asked)), interpolated)
+        for row in range(4):
+            rows = asked[row]
+            assert float(together[row]) == pytest.approx(
+                average_precision(positive[row, rows], scores[row, rows],
+                                  interpolated), abs=1e-12)
+
+
+def test_against_mmpretrain():
+    # Its metric, too, leaves out images marked -1 and gives percent; its
+    # curve is not interpolated.
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(50, 3, generator=generator)
+    labels = torch.randint(-1, 2, (50, 3), generator=generator)
+    theirs = AveragePrecision.calculate(scores, labels)
+    ours = average_precisions(labels.T == 1, scores.T, labels.T != -1, False)
+    assert 100 * ours.mean() == pytest.approx(float(theirs), abs=1e-4)

@@ -2,10 +2,12 @@
 import pytest
 import torch
 from mmengine.model import BaseModel
+from mmpretrain.models import ResNet
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from mmmultissl.evaluation.svm import extract_features, pool_features
+from mmmultissl.evaluation.svm import (FrozenEncoder, extract_features,
+                                       extract_stages, pool_features)
 
 
 def test_2x2_is_mmselfsups_at_7x7():
@@ -23,6 +25,26 @@ def test_pools():
     vectors = torch.randn(3, 4)
     assert pool_features(vectors, 'avg') is vectors
     assert pool_features(feature.half(), 'avg').dtype == torch.float32
+
+
+@pytest.mark.parametrize('stage, side, kernel, stride', [
+    (0, 56, 16, 8), (1, 28, 13, 5), (2, 14, 8, 3), (3, 7, 6, 1)])
+def test_grid_is_mmselfsups_and_vissls_at_224_pixels(stage, side, kernel,
+                                                     stride):
+    feature = torch.randn(2, 3, side, side)
+    expected = nn.AvgPool2d(kernel, stride)(feature).flatten(1)
+    found = pool_features(feature, 'grid', stage)
+    torch.testing.assert_close(found, expected)
+    # Other sizes give as many numbers.
+    for other in (side - 1, side + 5):
+        feature = torch.randn(2, 3, other, other)
+        assert pool_features(feature, 'grid', stage).shape == found.shape
+
+
+@pytest.mark.parametrize('stage', [None, 4])
+def test_grid_needs_a_resnets_stage(stage):
+    with pytest.raises(ValueError, match='stages 0 to 3 of a ResNet'):
+        pool_features(torch.zeros(1, 2, 7, 7), 'grid', stage)
 
 
 @pytest.mark.parametrize('shape, pool, words', [
@@ -80,10 +102,44 @@ def test_order_repeats_and_mode():
 
 def test_bad_features_are_named():
     model, images = _Model(), torch.randn(3, 1, 2, 2)
-    with pytest.raises(IndexError, match='1 outputs.*no output 2'):
-        extract_features(model, _Loader(images, [[0]]), index=2)
     with pytest.raises(RuntimeError, match='1 images were not handed out'):
         extract_features(model, _Loader(images, [[0, 2]]))
     images[1] = float('nan')
     with pytest.raises(ValueError, match='nan or inf, first for "1.jpg"'):
         extract_features(model, _Loader(images, [[0, 1, 2]]))
+
+
+def test_every_stage_in_one_pass():
+    torch.manual_seed(0)
+    backbone = ResNet(18, base_channels=4, stem_channels=4)
+    calls = []
+    backbone.register_forward_hook(lambda *args: calls.append(1))
+    encoder = FrozenEncoder(
+        backbone, dict(type='mmpretrain.ClsDataPreprocessor'))
+    encoder.eval()
+    images = torch.randint(0, 255, (4, 3, 64, 64)).float()
+    loader = _Loader(images, [[0, 1], [2, 3]])
+    found = extract_stages(encoder, loader, 'avg', 'all')
+    assert len(calls) == 2
+    assert list(found) == ['stage0', 'stage1', 'stage2', 'stage3']
+    assert backbone.out_indices == (3, )
+    last = extract_features(encoder, loader)
+    torch.testing.assert_close(last, found['stage3'])
+    backbone.out_indices = (0, 1, 2, 3)
+    pixels = encoder.data_preprocessor(dict(inputs=images))['inputs']
+    for name, output in zip(found, backbone(pixels)):
+        torch.testing.assert_close(found[name],
+                                   output.mean((2, 3)).detach())
+    some = extract_stages(encoder, loader, 'grid', [2, 1])
+    assert {name: x.shape[1] for name, x in some.items()} == {
+        'stage1': 16 * 8, 'stage2': 9 * 16}
+    with pytest.raises(ValueError, match='ResNet has the stages 0 to 3'):
+        extract_stages(encoder, loader, 'avg', [4])
+
+
+def test_stages_of_a_backbone_without_numbers():
+    model, images = _Model(), torch.randn(3, 1, 2, 2)
+    loader = _Loader(images, [[0, 1, 2]])
+    assert list(extract_stages(model, loader)) == ['last']
+    with pytest.raises(ValueError, match='Sequential does not say'):
+        extract_stages(model, loader, stages='all')

@@ -7,7 +7,7 @@ from sklearn.model_selection import StratifiedKFold
 from mmmultissl.evaluation.svm import (MMSELFSUP_COSTS, SVMProtocol,
                                        evaluate_svm, normalize,
                                        stratified_folds)
-from mmmultissl.evaluation.svm.protocol import total_effort
+from mmmultissl.evaluation.svm.full import total_effort
 
 NAMES = ('cat', 'dog', 'cow')
 
@@ -55,13 +55,19 @@ def test_folds_by_hand():
     assert stratified_folds(sign, 3).tolist() == [0, 0, 1, 0, 1, 2, 2]
 
 
-@pytest.mark.parametrize('difficult', ['negative', 'ignore'])
-@pytest.mark.parametrize('dim', [12, 150])
-def test_solvers_agree(difficult, dim):
+@pytest.mark.parametrize('difficult, dim, loss', [
+    ('negative', 12, 'squared_hinge'),
+    ('negative', 150, 'squared_hinge'),
+    ('ignore', 12, 'squared_hinge'),
+    ('ignore', 150, 'squared_hinge'),
+    ('ignore', 12, 'logistic'),
+])
+def test_solvers_agree(difficult, dim, loss):
     data = _data(dim=dim)
     results = [
         evaluate_svm(*data, NAMES,
                      SVMProtocol(
+                         loss=loss,
                          solver=solver,
                          tol=tol,
                          max_iter=10**6,
@@ -168,6 +174,7 @@ def test_classes_left_out():
     (dict(folds=1), 'at least 2 folds'),
     (dict(difficult_train='maybe'), 'difficult_train'),
     (dict(solver='magic'), 'solver is one of'),
+    (dict(loss='cubic'), 'loss is one of squared_hinge, logistic'),
 ])
 def test_bad_protocol(kwargs, words):
     with pytest.raises(ValueError, match=words):

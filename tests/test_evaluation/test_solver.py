@@ -2,9 +2,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from mmmultissl.evaluation.svm import BatchedLinearSVC
+from mmmultissl.evaluation.svm import BatchedLinear, SubsetSVC, logistic
 
 
 def _problems(num, dim, count, seed=0):
@@ -34,7 +35,7 @@ def _objective(weights, features, sign, weight):
 def test_equals_liblinear(num, dim, cost):
     features, sign, kept = _problems(num, dim, 3)
     weight = cost * kept * torch.where(sign > 0, 2., 1.).double()
-    svm = BatchedLinearSVC(features, tol=1e-9)
+    svm = BatchedLinear(features, tol=1e-9)
     solution, scores = svm.solve(sign, weight)
     weights = svm.weights(solution, sign, weight)
     objective = _objective(weights, features, sign, weight)
@@ -65,7 +66,7 @@ def test_equals_liblinear(num, dim, cost):
 def test_gradient_certifies_the_tolerance():
     features, sign, kept = _problems(200, 30, 4)
     weight = 10. * kept
-    svm = BatchedLinearSVC(features, tol=1e-7)
+    svm = BatchedLinear(features, tol=1e-7)
     solution, scores = svm.solve(sign, weight)
     weights = svm.weights(solution, sign, weight).requires_grad_()
     _objective(weights, features, sign, weight).sum().backward()
@@ -92,7 +93,7 @@ def test_duality_gap_is_half_the_squared_gradient():
 def test_batch_and_start_do_not_matter():
     features, sign, kept = _problems(100, 25, 6)
     weight = torch.logspace(-4, 1, 6, dtype=torch.float64)[:, None] * kept
-    svm = BatchedLinearSVC(features, tol=1e-9)
+    svm = BatchedLinear(features, tol=1e-9)
     together, _ = svm.solve(sign, weight)
     started, _ = svm.solve(sign, weight, torch.ones_like(together))
     alone = torch.cat(
@@ -104,7 +105,7 @@ def test_batch_and_start_do_not_matter():
 
 def test_start_is_not_changed():
     features, sign, _ = _problems(50, 5, 2)
-    svm = BatchedLinearSVC(features)
+    svm = BatchedLinear(features)
     start = torch.ones(2, 6, dtype=torch.float64)
     svm.solve(sign, torch.ones_like(sign), start)
     assert (start == 1).all()
@@ -117,11 +118,84 @@ def test_start_is_not_changed():
 ])
 def test_bad_features(features, words):
     with pytest.raises(ValueError, match=words):
-        BatchedLinearSVC(features)
+        BatchedLinear(features)
 
 
 def test_unreachable_tolerance_is_an_error():
     features, sign, _ = _problems(50, 5, 2)
-    svm = BatchedLinearSVC(features, tol=1e-30)
+    svm = BatchedLinear(features, tol=1e-30)
     with pytest.raises(RuntimeError, match='did not reach the tolerance'):
         svm.solve(sign, torch.ones_like(sign))
+
+
+@pytest.mark.parametrize('num, dim', [(120, 20), (40, 90)])
+@pytest.mark.parametrize('cost', [0.01, 1., 100.])
+def test_logistic_equals_liblinear(num, dim, cost):
+    features, sign, kept = _problems(num, dim, 3)
+    weight = cost * kept * torch.where(sign > 0, 2., 1.).double()
+    # The basis is that of the SVM.
+    solver = BatchedLinear(features).with_loss(logistic, 1e-9)
+    solution, scores = solver.solve(sign, weight)
+    weights = solver.weights(solution, sign, weight)
+    torch.testing.assert_close(
+        scores, weights @ features.T, rtol=1e-6, atol=1e-8)
+    for p in range(3):
+        peer = LogisticRegression(
+            C=cost,
+            class_weight={
+                1: 2,
+                -1: 1
+            },
+            solver='liblinear',
+            tol=1e-12,
+            max_iter=10**5)
+        rows = kept[p].numpy()
+        peer.fit(features[rows, :-1], sign[p, rows])
+        theirs = torch.from_numpy(
+            np.append(peer.coef_[0], peer.intercept_[0]))
+        assert (weights[p] - theirs).norm() < 1e-5 * theirs.norm()
+
+
+def test_direct_steps_and_conjugate_gradients_agree(monkeypatch):
+    features, sign, kept = _problems(200, 40, 4)
+    weight = 100. * kept
+    direct = BatchedLinear(features, tol=1e-9)
+    expected, _ = direct.solve(sign, weight)
+    assert direct._gram32 is not None
+    # Without the Gram matrix there are no direct steps.
+    monkeypatch.setattr('mmmultissl.evaluation.svm.solver._MAX_GRAM', 1)
+    iterative = BatchedLinear(features, tol=1e-9)
+    found, _ = iterative.solve(sign, weight)
+    assert iterative._gram32 is None
+    assert ((found - expected).norm(dim=1) <=
+            1e-8 * expected.norm(dim=1)).all()
+
+
+@pytest.mark.parametrize('cost', [2e-6, 0.01, 1., 1000.])
+def test_subsets_equal_the_whole(cost):
+    features, sign, _ = _problems(90, 40, 4)
+    rows = torch.stack([torch.randperm(90)[:25] for _ in range(4)])
+    own = sign.gather(1, rows)
+    weight = cost * torch.where(own > 0, 2., 1.).double()
+    gram = features @ features.T
+    svm = SubsetSVC(gram[rows[:, :, None], rows[:, None, :]], own, tol=1e-9)
+    dual, scores = svm.solve(weight)
+    found = torch.stack([a @ features[r] for a, r in zip(dual, rows)])
+    whole = BatchedLinear(features, tol=1e-9)
+    spread = torch.zeros_like(sign).scatter_(1, rows, weight)
+    solution, _ = whole.solve(sign, spread)
+    expected = whole.weights(solution, sign, spread)
+    assert ((found - expected).norm(dim=1) <=
+            1e-7 * expected.norm(dim=1)).all()
+    torch.testing.assert_close(
+        scores, (found @ features.T).gather(1, rows), rtol=1e-6, atol=1e-12)
+    # From elsewhere it ends at the same place.
+    again, _ = svm.solve(weight, torch.ones_like(dual))
+    torch.testing.assert_close(again, dual, rtol=1e-5, atol=1e-9 * cost)
+
+
+def test_subsets_with_an_unreachable_tolerance():
+    gram = torch.eye(4).double()[None]
+    sign = torch.tensor([[1, -1, 1, -1]])
+    with pytest.raises(RuntimeError, match='did not reach the tolerance'):
+        SubsetSVC(gram + 0.1, sign, tol=-1.).solve(torch.ones(1, 4))

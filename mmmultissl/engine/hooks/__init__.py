@@ -3,8 +3,9 @@ from mmmultissl.engine.hooks.checkpoint_hook import SafeCheckpointHook
 from mmmultissl.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmmultissl.engine.hooks.resume_record_hook import ResumeRecordHook
 from mmmultissl.engine.hooks.skipped_sample_hook import SkippedSampleHook
+from mmmultissl.engine.hooks.voc07_hook import VOC07Hook
 
 __all__ = [
     'FiniteLossHook', 'ResumeRecordHook', 'SafeCheckpointHook',
-    'SkippedSampleHook'
+    'SkippedSampleHook', 'VOC07Hook'
 ]

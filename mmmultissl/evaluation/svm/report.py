@@ -1,5 +1,5 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-"""What the SVM's user sees: the choices before, progress, table and json."""
+"""What the user of an evaluation sees: choices, progress, json."""
 import json
 import os
 import platform
@@ -8,11 +8,6 @@ import time
 from typing import Dict, Optional, TextIO
 
 from mmengine.dist import is_main_process
-
-CAVEAT = ('A figure can only be compared with published VOC07 mAP if the '
-          'images, their split and their size are the official ones and the '
-          'protocol above is that of the other figure.')
-
 
 class Progress:
     """One line with the part done and the time left.
@@ -94,42 +89,8 @@ def format_choices(choices: Dict[str, str]) -> str:
         str: Lines to print before the run.
     """
     width = max(len(name) for name in choices)
-    lines = ['VOC07 SVM: every choice of this run']
+    lines = ['VOC07: every choice of this run']
     lines += [f'  {name:<{width}}  {how}' for name, how in choices.items()]
-    return '\n'.join(lines)
-
-
-def format_table(result: dict) -> str:
-    """Lay out the result, one class a line and the mean.
-
-    Args:
-        result (dict): From :func:`evaluate_svm`.
-
-    Returns:
-        str: Lines to print after the run.
-    """
-    rows = [('class', 'AP', 'CV AP', 'cost', 'train +', 'test +', 'difficult')]
-    for name, row in result['classes'].items():
-        rows.append((name, f'{row["ap"]:.2f}', f'{row["cv_ap"]:.2f}',
-                     f'{row["cost"]:.3g}', str(row['train_counts']['present']),
-                     str(row['test_counts']['present']),
-                     str(row['test_counts']['difficult'])))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        '  '.join(f'{cell:<{width}}' if i == 0 else f'{cell:>{width}}'
-                  for i, (cell, width) in enumerate(zip(row, widths)))
-        for row in rows
-    ]
-    lines.insert(1, '-' * len(lines[0]))
-    lines.append(lines[1])
-    total = len(result['classes']) + len(result['left_out'])
-    lines.append(f'mAP {result["mAP"]:.2f} over {len(result["classes"])} of '
-                 f'{total} classes')
-    for name, why in result['left_out'].items():
-        lines.append(f'left out of the mean: {name} ({why})')
-    if result['unconverged_fits']:
-        lines.append(f'{result["unconverged_fits"]} fits of scikit-learn '
-                     'stopped at max_iter before they converged')
     return '\n'.join(lines)
 
 
@@ -167,9 +128,7 @@ def write_json(path: str, content: dict) -> None:
         path (str): Where to write; folders are made.
         content (dict): Plain values.
     """
+    # Here, because the engine's loops import this package.
+    from mmmultissl.engine.atomic_save import write_text_atomically
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    beside = f'{path}.part'
-    with open(beside, 'w') as file:
-        json.dump(content, file, indent=2)
-        file.write('\n')
-    os.replace(beside, path)
+    write_text_atomically(json.dumps(content, indent=2) + '\n', path)

@@ -1,5 +1,5 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-# VOC07 SVM in mmselfsup's protocol: the short side to 256 (of 224), then both
+# VOC07 by the choices of mmselfsup: the short side to 256 (of 224), then both
 # sides to 224. The labels come from ImageSets/Main.
 # Statistics of ImageNet, for RGB in [0, 255].
 data_preprocessor = dict(
@@ -19,7 +19,8 @@ test_dataloader = dict(
         data_root='data/VOCdevkit/VOC2007',
         image_size=224))
 
-test_cfg = dict(type='mmmultissl.VOC07SVMLoop', pool='2x2', protocol=dict())
-# protocol takes the arguments of mmmultissl.evaluation.svm.SVMProtocol.
+# svm, low_shot, linear and knn take single choices, such as
+# svm=dict(costs=(1., 10.)); preset='vissl' those of VISSL. See docs/voc07.md.
+test_cfg = dict(type='mmmultissl.VOC07Loop', pool='grid')
 # The loop itself evaluates.
 test_evaluator = []

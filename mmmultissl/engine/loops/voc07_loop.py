@@ -1,7 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-"""A test loop that is the VOC07 SVM."""
+"""A test loop that is the VOC07 evaluation."""
 import os.path as osp
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
@@ -9,16 +9,19 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
 from mmmultissl.engine.backbone_weights import fill_backbone
-from mmmultissl.evaluation.svm import SVMProtocol, evaluate_voc07
 from mmmultissl.evaluation.svm.report import in_words
+from mmmultissl.evaluation.voc07 import (PROBES, evaluate_voc07,
+                                         make_protocol, metrics_of,
+                                         use_preset)
 from mmmultissl.registry import LOOPS
 
 
 @LOOPS.register_module()
-class VOC07SVMLoop(BaseLoop):
-    """Extract features, train one linear SVM per class, report the mAP.
+class VOC07Loop(BaseLoop):
+    """Extract features, run the probes, report them.
 
-    The json is written to ``<work_dir>/voc07_svm.json``.
+    The json is written to the work directory, the metrics go where mmengine's
+    test metrics go.
 
     It fills the backbone itself, in place of the runner's ``load_from``: a
     pretraining checkpoint also holds tasks and averaged encoders, which are
@@ -29,15 +32,26 @@ class VOC07SVMLoop(BaseLoop):
         dataloader (DataLoader | dict): Loader of a :class:`VOC07Images`.
         evaluator (Evaluator | dict | list): Not used, since the loop itself
             evaluates; mmengine wants ``test_evaluator=[]`` in the config.
-        pool (str): ``'avg'``, the global mean, or ``'2x2'``, mmselfsup's four
-            windows. Defaults to ``'avg'``.
-        index (int): Which of the backbone's outputs to take. Defaults to -1.
+        preset (str): ``'mmselfsup'`` or ``'vissl'``. Defaults to
+            ``'mmselfsup'``.
+        probes (Sequence[str]): Some of ``'svm'``, ``'low_shot'``,
+            ``'linear'``, ``'knn'``. Defaults to all of them.
+        pool (str): ``'grid'``, ``'avg'`` or ``'2x2'``; see
+            :func:`pool_features`. Defaults to ``'grid'``.
+        stages (Sequence[int] | str, optional): Stages of the backbone, or
+            ``'all'``. Defaults to None, its last output.
+        svm (dict, optional): Choices of :class:`SVMProtocol` that override
+            the preset. Defaults to None.
+        low_shot (dict, optional): Choices of :class:`LowShotProtocol`.
+            Defaults to None.
+        linear (dict, optional): Choices of :class:`SVMProtocol`, for the
+            logistic regression. Defaults to None.
+        knn (dict, optional): Choices of :class:`KNNProtocol`. Defaults to
+            None.
         prefix (str): Where the checkpoint holds the backbone. Defaults to
             ``'backbone.'``.
-        protocol (dict, optional): Arguments of :class:`SVMProtocol`. Defaults
-            to None, mmselfsup's protocol.
         out (str): Name of the json in the work directory. Defaults to
-            ``'voc07_svm.json'``.
+            ``'voc07.json'``.
         fp16 (bool): Not supported: features are computed in float32. It is
             here because mmpretrain's ``test.py --amp`` sets it.
 
@@ -50,25 +64,27 @@ class VOC07SVMLoop(BaseLoop):
                  runner: Runner,
                  dataloader: Union[DataLoader, Dict],
                  evaluator: Union[Evaluator, Dict, List, None] = None,
-                 pool: str = 'avg',
-                 index: int = -1,
+                 preset: str = 'mmselfsup',
+                 probes: Sequence[str] = PROBES,
+                 pool: str = 'grid',
+                 stages: Union[str, Sequence[int], None] = None,
+                 svm: Optional[dict] = None,
+                 low_shot: Optional[dict] = None,
+                 linear: Optional[dict] = None,
+                 knn: Optional[dict] = None,
                  prefix: str = 'backbone.',
-                 protocol: Optional[dict] = None,
-                 out: str = 'voc07_svm.json',
+                 out: str = 'voc07.json',
                  fp16: bool = False) -> None:
-        super().__init__(runner, dataloader)
         if fp16:
-            raise ValueError('The VOC07 SVM computes features in float32: '
-                             'leave out --amp (test_cfg.fp16).')
+            raise ValueError('The VOC07 evaluation computes features in '
+                             'float32: leave out --amp (test_cfg.fp16).')
+        self.protocol = make_protocol(preset, probes, pool, stages, svm,
+                                      low_shot, linear, knn)
+        if isinstance(dataloader, dict):
+            use_preset(dataloader['dataset'], preset)
+        super().__init__(runner, dataloader)
         # A loop of mmengine has one, and tools look at it.
         self.evaluator = runner.build_evaluator(evaluator or [])
-        self.pool = pool
-        self.index = index
-        # Inheritance by `mmmultissl::` marks every dict with its scope.
-        self.protocol = SVMProtocol(**{
-            name: value
-            for name, value in (protocol or {}).items() if name != '_scope_'
-        })
         self.out = out
         model = runner.model
         self.model = model.module if is_model_wrapper(model) else model
@@ -85,8 +101,7 @@ class VOC07SVMLoop(BaseLoop):
         """Evaluate the runner's model.
 
         Returns:
-            dict[str, float]: ``voc07_svm/mAP`` and ``voc07_svm/AP/<class>``,
-            from 0 to 100.
+            dict[str, float]: See :func:`metrics_of`.
         """
         runner = self.runner
         device = next(self.model.parameters()).device
@@ -96,8 +111,6 @@ class VOC07SVMLoop(BaseLoop):
             self.model,
             self.dataloader,
             self.protocol,
-            self.pool,
-            self.index,
             device=device,
             about=dict(
                 config=str(runner.cfg.filename),
@@ -106,9 +119,30 @@ class VOC07SVMLoop(BaseLoop):
                 checkpoint=self.checkpoint),
             out=osp.join(runner.work_dir, self.out),
             say=lambda text: runner.logger.info(f'\n{text}'))
-        metrics = {'voc07_svm/mAP': result['mAP']}
-        for name, row in result['classes'].items():
-            metrics[f'voc07_svm/AP/{name}'] = row['ap']
+        metrics = metrics_of(result)
         runner.call_hook('after_test_epoch', metrics=metrics)
         runner.call_hook('after_test')
         return metrics
+
+
+@LOOPS.register_module()
+class VOC07SVMLoop(VOC07Loop):
+    """:class:`VOC07Loop` with the SVM alone.
+
+    Args:
+        *args: As in :class:`VOC07Loop`.
+        protocol (dict, optional): Another name of ``svm``. Defaults to None.
+        probes (Sequence[str]): Defaults to ``('svm', )``.
+        out (str): Defaults to ``'voc07_svm.json'``.
+        **kwargs: As in :class:`VOC07Loop`.
+    """
+
+    def __init__(self,
+                 *args,
+                 protocol: Optional[dict] = None,
+                 probes: Sequence[str] = ('svm', ),
+                 out: str = 'voc07_svm.json',
+                 **kwargs) -> None:
+        if protocol is not None:
+            kwargs['svm'] = dict(protocol, **(kwargs.get('svm') or {}))
+        super().__init__(*args, probes=probes, out=out, **kwargs)

@@ -1,8 +1,9 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-"""The command and the test loop, end to end on a made VOC folder."""
+"""The commands and the test loop, end to end on a made VOC folder."""
 import importlib.util
 import io
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from mmengine.config import Config
 from mmpretrain.models import ResNet
 
 from mmmultissl.evaluation.svm.report import Progress
+from mmmultissl.evaluation.svm import MMSELFSUP_COSTS
+from mmmultissl.evaluation.voc07 import make_protocol, use_preset
+from mmmultissl.evaluation.voc07.command import evaluation_config
 
 from .tiny_voc import make_tiny_voc
 
@@ -68,15 +72,19 @@ def checkpoint(tmp_path):
 @pytest.fixture
 def command(voc, tmp_path, monkeypatch):
 
-    def run(*args, data_root=voc):
+    def run(*args, data_root=voc, tool='voc07_svm'):
         monkeypatch.setattr(sys, 'argv', [
-            'voc07_svm.py', *map(str, args), '--data-root',
+            f'{tool}.py', *map(str, args), '--data-root',
             str(data_root), '--work-dir',
             str(tmp_path / 'work'), '--device', 'cpu', '--num-workers', '0',
             '--size', '32'
         ])
-        _tool('voc07_svm').main()
-        return json.loads((tmp_path / 'work/voc07_svm.json').read_text())
+        # As a program, whose folder comes first in the path.
+        monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+        runpy.run_path(str(ROOT / f'tools/{tool}.py'), run_name='__main__')
+        files = list((tmp_path / 'work').iterdir())
+        assert files == [tmp_path / f'work/{tool}.json']
+        return json.loads(files[0].read_text())
 
     return run
 
@@ -86,14 +94,17 @@ def test_command_on_a_pretraining_checkpoint(command, pretraining, checkpoint,
     result = command(pretraining, checkpoint)
     # Images that differ this plainly are told apart.
     assert result['mAP'] > 90
-    assert set(result['classes']) == {'bright', 'striped'}
-    assert result['left_out'] == {'unseen': 'no positive test image'}
-    assert result['feature_dim'] == 64
-    row = result['classes']['bright']
+    svm = result['svm']
+    assert result['mAP'] == svm['mAP']
+    assert set(svm['classes']) == {'bright', 'striped'}
+    assert svm['left_out'] == {'unseen': 'no positive test image'}
+    assert result['feature_dim'] == 64 and result['stage'] == 'stage3'
+    assert not {'low_shot', 'linear', 'knn'} & set(result)
+    row = svm['classes']['bright']
     assert row['test_counts'] == dict(present=8, absent=7, difficult=1)
-    assert row['cost'] in result['protocol']['costs']
+    assert row['cost'] in result['protocol']['svm']['costs']
     assert len(row['cv_ap_per_cost']) == 19
-    assert result['protocol']['solver'] == 'batched'
+    assert result['protocol']['svm']['solver'] == 'batched'
     assert {'torch', 'mmpretrain', 'mmmultissl'} <= set(result['versions'])
     assert result['seconds']['svm'] > 0 and result['seconds']['features'] > 0
     choices = result['choices']
@@ -113,8 +124,7 @@ def test_command_on_a_pretraining_checkpoint(command, pretraining, checkpoint,
 
 
 def test_pixel_statistics_are_the_configs(pretraining):
-    cfg = _tool('voc07_svm').evaluation_config(
-        Config.fromfile(pretraining), 32)
+    cfg = evaluation_config(Config.fromfile(pretraining), 32)
     assert cfg.model.data_preprocessor.mean == [100, 101, 102]
     assert cfg.model.data_preprocessor.to_rgb is True
     assert 'init_cfg' not in cfg.model.backbone
@@ -137,14 +147,14 @@ def test_random_backbone_is_seeded(command, pretraining, tmp_path):
     second = command(pretraining, 'random', '--seed', 3)
     other = command(pretraining, 'random', '--seed', 4)
     assert 'seed 3' in first['choices']['checkpoint']
-    assert first['classes'] == second['classes']
-    assert first['classes'] != other['classes']
+    assert first['svm'] == second['svm']
+    assert first['svm'] != other['svm']
     # Kept features give the same without a backbone, by the other solver too.
     again = command(pretraining, 'random', '--features', tmp_path / 'kept.npy')
-    assert first['classes'] == again['classes']
+    assert first['svm'] == again['svm']
     peer = command(pretraining, 'random', '--features', tmp_path / 'kept.npy',
                    '--solver', 'sklearn')
-    assert peer['protocol']['solver'] == 'sklearn'
+    assert peer['protocol']['svm']['solver'] == 'sklearn'
     assert peer['mAP'] == pytest.approx(first['mAP'], abs=0.1)
 
 
@@ -177,7 +187,86 @@ def test_other_stage_and_pool(command, pretraining):
     result = command(pretraining, 'random', '--stage', 1, '--pool', '2x2',
                      '--costs', 1, 0.1)
     assert result['feature_dim'] == 4 * 16
-    assert result['protocol']['costs'] == [1, 0.1]
+    assert result['protocol']['svm']['costs'] == [1, 0.1]
+
+
+def test_the_whole_suite(command, pretraining, checkpoint, capsys):
+    result = command(pretraining, checkpoint, '--stages', 'all', '--preset',
+                     'vissl', '--shots', 1, 4, 9, '--samples', 2,
+                     '--neighbours', 3, 12, '--costs', 1, 0.1, tool='voc07')
+    assert result['stage'] == 'stage3'
+    earlier = result['earlier_stages']
+    assert list(earlier) == ['stage0', 'stage1', 'stage2']
+    for name, dim in zip(earlier, (8, 16, 32)):
+        assert earlier[name]['feature_dim'] == dim
+        for probe in ('svm', 'linear', 'knn'):
+            assert 50 < earlier[name][probe]['mAP'] <= 100
+    for probe in ('svm', 'linear', 'knn'):
+        assert set(result[probe]['classes']) == {'bright', 'striped'}
+        assert result[probe]['mAP'] > 80
+        assert result['seconds'][probe] > 0
+    assert result['knn']['mAP_per_neighbours'].keys() == {'3', '12'}
+    shots = result['low_shot']['shots']
+    # 12 images are bright: 9 of them need 18 others, of which there are 12.
+    assert shots['9']['left_out']['bright'] == '12 of 18 negative images'
+    assert shots['4']['classes'] == 2 and shots['9']['classes'] == 0
+    assert len(shots['4']['mAP_per_sample']) == 2
+    choices = result['choices']
+    assert choices['preset'] == (
+        'vissl, but for pool, svm.costs, low_shot.shots, low_shot.samples, '
+        'knn.neighbours')
+    assert 'backend=pillow' in choices['image transforms']
+    assert 'as in mmselfsup and VISSL' in choices['low-shot, choice of cost']
+    assert 'log(1 + e^-m)' in choices['linear (our choice), classifier']
+    printed = capsys.readouterr().out
+    assert 'kNN mAP' in printed and 'k=4' in printed
+    # The table of the stages.
+    assert [line.split()[0] for line in printed.splitlines()
+            if line.startswith('stage')] == [
+                'stage', 'stage0', 'stage1', 'stage2', 'stage3']
+
+
+def test_too_many_neighbours_are_said_before_the_features(
+        command, pretraining):
+    with pytest.raises(ValueError, match='200 nearest neighbours.*24 train'):
+        command(pretraining, 'random', tool='voc07')
+
+
+def test_presets():
+    ours, theirs = (make_protocol(name) for name in ('mmselfsup', 'vissl'))
+    assert ours.svm.costs == MMSELFSUP_COSTS
+    # Of VISSL's own configs.
+    assert theirs.svm.costs == (0.01, 0.1, 1, 2, 5, 10, 15, 20, 50, 100, 1000)
+    assert ours.low_shot == theirs.low_shot
+    assert ours.low_shot.shots == (1, 2, 4, 8, 16, 32, 64, 96)
+    assert ours.describe()['preset'] == 'mmselfsup'
+    # A single option overrides, and is said.
+    single = make_protocol('vissl', ['svm'], svm=dict(folds=5))
+    assert single.svm.folds == 5 and single.svm.costs == theirs.svm.costs
+    assert single.describe()['preset'] == 'vissl, but for svm.folds'
+    words = '; '.join(theirs.describe().values())
+    for part in ('8, 5, 3, 1', '3 folds', 'present 2, absent 1', '1e+03',
+                 '5 independent draws', 'left out of its class',
+                 'never drawn', 'counted as absent'):
+        assert part in words, part
+    dataset = dict()
+    use_preset(dataset, 'vissl')
+    assert dataset == dict(resize_backend='pillow')
+    dataset = dict(resize_backend='cv2')
+    use_preset(dataset, 'vissl')
+    assert dataset == dict(resize_backend='cv2')
+
+
+@pytest.mark.parametrize('kwargs, words', [
+    (dict(preset='lightly'), 'preset is one of mmselfsup, vissl'),
+    (dict(probes=['svm', 'mlp']), "probes are some of svm.*not 'mlp'"),
+    (dict(probes=[]), 'not none'),
+    (dict(pool='max'), 'pool is one of'),
+    (dict(svm=dict(cost=1)), 'svm has no choice cost: it has loss'),
+])
+def test_bad_choices(kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        make_protocol(**kwargs)
 
 
 def _test_tool(voc, tmp_path, checkpoint, *options):
@@ -197,12 +286,14 @@ def _test_tool(voc, tmp_path, checkpoint, *options):
 
 def test_evaluation_of_a_config(voc, tmp_path, checkpoint):
     metrics, result = _test_tool(voc, tmp_path, checkpoint,
-                                 'test_cfg.protocol.costs=[1,0.01]')
-    assert metrics['voc07_svm/mAP'] == result['mAP'] > 90
-    assert metrics['voc07_svm/AP/striped'] == result['classes']['striped'][
-        'ap']
-    assert 'voc07_svm/AP/unseen' not in metrics
-    assert result['protocol']['costs'] == [1, 0.01]
+                                 'test_cfg.svm.costs=[1,0.01]')
+    assert metrics['voc07/svm/mAP'] == result['mAP'] > 90
+    assert metrics['voc07/svm/AP/striped'] == result['svm']['classes'][
+        'striped']['ap']
+    assert 'voc07/svm/AP/unseen' not in metrics
+    assert result['protocol']['svm']['costs'] == [1, 0.01]
+    scalars, = (tmp_path / 'run').glob('*/*.json')
+    assert json.loads(scalars.read_text())['voc07/svm/mAP'] == result['mAP']
     assert result['choices']['pixels'].startswith('RGB, mean [123.675')
 
 
@@ -210,7 +301,7 @@ def test_evaluation_of_a_config_is_strict(voc, tmp_path, checkpoint):
     with pytest.raises(RuntimeError, match='layer1.0.conv1.weight'):
         _test_tool(voc, tmp_path, checkpoint, 'model.backbone.depth=50')
     metrics, _ = _test_tool(voc, tmp_path, 'random')
-    assert metrics['voc07_svm/mAP'] > 50
+    assert metrics['voc07/svm/mAP'] > 50
     with pytest.raises(ValueError, match='leave out --amp'):
         _test_tool(voc, tmp_path, 'random', 'test_cfg.fp16=True')
 
@@ -222,35 +313,41 @@ _base_ = 'mmmultissl::voc07/svm_resnet18_128px.py'
 model = dict(backbone=dict(base_channels=8, stem_channels=8))
 test_dataloader = dict(
     num_workers=0, dataset=dict(data_root={str(voc)!r}, image_size=32))
-test_cfg = dict(protocol=dict(costs=(1, 0.1)))
+test_cfg = dict(
+    _delete_=True, type='mmmultissl.VOC07SVMLoop', pool='avg',
+    protocol=dict(costs=(1, 0.1)))
 """)
     _tool('test').main(
         [str(path), 'random', '--work-dir',
          str(tmp_path / 'run')])
     result = json.loads((tmp_path / 'run/voc07_svm.json').read_text())
-    assert result['protocol']['costs'] == [1, 0.1]
+    assert result['protocol']['svm']['costs'] == [1, 0.1]
+    assert result['protocol']['probes'] == ['svm']
     assert result['feature_dim'] == 64
 
 
 @pytest.mark.parametrize('name', ['multissl_densecl_r50.py'])
 def test_backbone_of_a_shipped_pretraining_config(name):
     cfg = Config.fromfile(ROOT / 'configs' / name)
-    made = _tool('voc07_svm').evaluation_config(cfg)
+    made = evaluation_config(cfg)
     assert made.model.backbone.depth == 50
-    assert made.test_cfg.pool == '2x2'
+    assert made.test_cfg.pool == 'grid'
     assert made.model.data_preprocessor.to_rgb is True
     assert made.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
 
 
 def test_shipped_configs():
-    r50 = Config.fromfile(ROOT / 'configs/voc07/svm_resnet50.py')
-    assert r50.runner_type == 'mmmultissl.StrictRunner'
-    assert r50.model.backbone.depth == 50
-    assert r50.test_cfg.pool == '2x2'
-    assert r50.test_dataloader.dataset.image_size == 224
+    for name in ('voc07_resnet50', 'svm_resnet50', 'voc07_resnet50_vissl'):
+        cfg = Config.fromfile(ROOT / f'configs/voc07/{name}.py')
+        assert cfg.runner_type == 'mmmultissl.StrictRunner'
+        assert cfg.model.backbone.depth == 50
+        assert cfg.test_cfg.pool == 'grid'
+        assert cfg.test_dataloader.dataset.image_size == 224
+        assert cfg.test_cfg.get('preset') == (
+            'vissl' if 'vissl' in name else None)
     r18 = Config.fromfile(R18)
     assert r18.model.backbone.depth == 18
-    assert r18.test_cfg.pool == 'avg'
+    assert r18.test_cfg.pool == 'avg' and r18.test_cfg.probes == ('svm', )
     assert r18.test_dataloader.dataset.image_size == 128
 
 
