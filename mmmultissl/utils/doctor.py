@@ -194,9 +194,11 @@ def project_faults(package: Path) -> List[Fault]:
         list[Fault]: None or one.
     """
     root = package.parent
+    is_checkout = (root / 'tools' / 'install.sh').is_file()
     line = _in_environment(
-        _pip('pip install --no-deps --no-build-isolation '
-             f'-e {_shown(root)}'))
+        _pip('pip install --no-deps --no-build-isolation ' +
+             (f'-e {_shown(root)}' if is_checkout else
+              '--force-reinstall mmmultissl')))
     try:
         distribution = metadata.distribution('mmmultissl')
     except metadata.PackageNotFoundError:
@@ -215,8 +217,7 @@ def project_faults(package: Path) -> List[Fault]:
                 f'There is no {configs}, so that configs cannot inherit '
                 'from mmmultissl:: by name.', line)
         ]
-    if (root / 'tools' / 'install.sh').is_file() and \
-            configs.resolve() != root / 'configs':
+    if is_checkout and configs.resolve() != root / 'configs':
         return [
             Fault(f'{configs} does not lead to {root / "configs"}.', line)
         ]

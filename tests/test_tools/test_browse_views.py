@@ -122,6 +122,32 @@ def test_readers_of_each_view_with_an_algorithm_of_mmpretrain(cfg):
     assert views.readers('view2') == ['read by no task']
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'path', [
+        path for folder in ('multissl', 'demo')
+        for path in sorted((ROOT / 'configs' / folder).glob('*.py'))
+        if 'rcnn' not in path.name
+    ],
+    ids=lambda path: path.stem)
+def test_every_pretraining_config_can_be_shown(path, images):
+    cfg = Config.fromfile(path)
+    # Other images, by the config's own pipeline; a queue is not read.
+    cfg.train_dataloader.dataset = dict(
+        type='mmmultissl.ImageFolder',
+        data_root=str(images),
+        pipeline=cfg.train_dataloader.dataset.pipeline)
+    used = {name: task for name, task in cfg.model.tasks.items() if task}
+    for task in used.values():
+        task.queue_len = 8
+    views = view_sheet.make_views(cfg, 2)
+    assert set(views.queries) == set(used)
+    for name in used:
+        assert views.queries[name] and views.keys[name]
+    for pixels in views.pixels.values():
+        assert pixels.shape[0] == 2 and pixels.std() > 5
+
+
 @pytest.fixture
 def two_sizes(cfg):
     """Give the two views other sizes, 64 and 32 pixels."""

@@ -272,6 +272,28 @@ def test_an_install_of_another_checkout(made_project, tmp_path):
         f'{tmp_path / "another"}.')
 
 
+def test_it_runs_from_an_installed_package(tmp_path):
+    """As a wheel lays it out: the tools are inside the package."""
+    package = tmp_path / 'site' / 'mmmultissl'
+    (package / '.mim').mkdir(parents=True)
+    for name in ('utils', 'version.py'):
+        source = ROOT / 'mmmultissl' / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, package / name)
+    shutil.copytree(ROOT / 'tools', package / '.mim' / 'tools')
+    (package / '.mim' / 'configs').mkdir()
+    make_distribution(package.parent, 'mmmultissl', '')
+    done = run([*BARE, package / '.mim' / 'tools' / 'doctor.py'],
+               PYTHONPATH=str(package.parent))
+    assert done.returncode == 1
+    assert f'1.0, package {package}\n' in done.stdout
+    # There is no checkout to offer; pip it is.
+    assert (f'{sys.executable} has no numpy.\n    {sys.executable} -m pip '
+            'install numpy\n') in done.stdout.replace(
+                '    pip', f'    {sys.executable} -m pip')
+    assert 'has no mmmultissl' not in done.stdout
+
+
 @pytest.mark.parametrize('target, sentence', [
     ('../../nowhere', 'There is no'), ('../../tools', 'does not lead to')])
 def test_configs_that_are_not_found(made_project, target, sentence):
