@@ -142,6 +142,23 @@ def test_scripts_are_sound_and_executable(script):
     assert subprocess.run(['bash', '-n', ROOT / script]).returncode == 0
 
 
+def test_the_quickstart_says_what_it_does_and_knows_its_options():
+    script = ROOT / 'tools' / 'quickstart.sh'
+
+    def ask(option):
+        return subprocess.run(['bash', script, option],
+                              capture_output=True,
+                              text=True)
+
+    shown = ask('--help').stdout
+    assert shown.startswith('Installs what is missing into .venv, then runs')
+    assert shown.endswith('remove work_dirs/quickstart and begin anew\n')
+    refused = ask('--frsh')
+    assert refused.returncode == 2 and refused.stdout == ''
+    assert refused.stderr == ('tools/quickstart.sh knows --fresh and --help, '
+                              'not --frsh\n')
+
+
 def test_an_unfit_python_is_refused_in_one_sentence(checkout):
     done = subprocess.run(['bash', checkout / 'tools/install.sh'],
                           capture_output=True,

@@ -43,14 +43,15 @@ def make_steps(python: str) -> List[Step]:
     Returns:
         list[Step]: The steps.
     """
+
     def evaluation(run: str, title: str, config: str, checkpoint: str,
                    needs: Tuple[str, ...]) -> Step:
         out = RUNS / run / 'voc07.json'
         return Step(
             f'evaluate_{run}', f'Evaluating {title}', 40,
-            (python, 'tools/voc07_svm.py', config, checkpoint, '--data-root',
-             str(DATA), '--size', SIZE, '--num-workers', '1', '--work-dir',
-             str(RUNS / run / 'evaluate'), '--out', str(out)), needs, out)
+            (python, 'tools/voc07.py', config, checkpoint, '--probes', 'svm',
+             'knn', '--data-root', str(DATA), '--size', SIZE, '--num-workers',
+             '1', '--out', str(out)), needs, out)
 
     def detection(run: str, title: str, option: str,
                   needs: Tuple[str, ...]) -> Step:
@@ -72,8 +73,10 @@ def make_steps(python: str) -> List[Step]:
             Step(f'pretrain_{run}', f'Pretraining {title}', 150,
                  (python, 'tools/train.py', config, '--work-dir', str(work),
                   '--resume'), ('data', ), work))
-    last = {run: RUNS / run / 'pretrain/last_checkpoint'
-            for run, _, _ in PRETRAININGS}
+    last = {
+        run: RUNS / run / 'pretrain/last_checkpoint'
+        for run, _, _ in PRETRAININGS
+    }
     steps += [
         detection('both', 'both tasks\' backbone',
                   f'model.backbone.init_cfg.checkpoint=@{last["both"]}',
@@ -93,8 +96,8 @@ def make_steps(python: str) -> List[Step]:
               '--size', SIZE, '--runs', 'random', 'moco', 'densecl', 'both',
               '--out', str(OUT / 'report.html'), '--text',
               str(OUT / 'report.txt'), '--title', 'mmmultissl quickstart',
-              '--note', NOTE), tuple(step.name for step in steps),
-             OUT / 'report.html'))
+              '--note', NOTE),
+             tuple(step.name for step in steps), OUT / 'report.html'))
     return steps
 
 
@@ -116,8 +119,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         int: The exit status.
     """
     parser = argparse.ArgumentParser(description='The whole chain, small.')
-    parser.add_argument('--fresh', action='store_true',
-                        help=f'remove {OUT} and begin anew')
+    parser.add_argument(
+        '--fresh', action='store_true', help=f'remove {OUT} and begin anew')
     args = parser.parse_args(arguments)
 
     OUT.parent.mkdir(parents=True, exist_ok=True)
@@ -125,8 +128,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f'Another quickstart is at work in {OUT}: wait for its end.',
-              file=sys.stderr)
+        print(
+            f'Another quickstart is at work in {OUT}: wait for its end.',
+            file=sys.stderr)
         return 1
     if args.fresh:
         shutil.rmtree(OUT, ignore_errors=True)
@@ -144,8 +148,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
           f'logs are in {OUT}/logs')
     start = time.monotonic()
     environment = dict(
-        os.environ, VOC_ROOT=str(voc.parent), OMP_NUM_THREADS=threads,
-        MKL_NUM_THREADS=threads, PYTHONUNBUFFERED='1')
+        os.environ,
+        VOC_ROOT=str(voc.parent),
+        OMP_NUM_THREADS=threads,
+        MKL_NUM_THREADS=threads,
+        PYTHONUNBUFFERED='1')
     try:
         status = Runner(steps, OUT, lanes, environment).run()
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@
     python tools/report.py FOLDER --data-root VOCdevkit/VOC2007 --size 128
 
 FOLDER holds a folder for each run: ``pretrain/``, the work dir of its
-pretraining; ``voc07.json``, its evaluation by tools/voc07_svm.py; ``detect/``,
+pretraining; ``voc07.json``, its evaluation by tools/voc07.py; ``detect/``,
 the work dir of a detector fine-tuned from it, if there is one. A run called
 ``random`` has no pretraining.
 """
@@ -37,13 +37,21 @@ def parse_args(arguments=None) -> argparse.Namespace:
         description='One self-contained HTML page on a few runs.')
     parser.add_argument('folder', type=Path, help='holds the runs')
     parser.add_argument(
-        '--data-root', required=True, help='folder of one year, such as '
+        '--data-root',
+        required=True,
+        help='folder of one year, such as '
         'VOCdevkit/VOC2007, whose test images are shown')
     parser.add_argument(
-        '--size', type=int, required=True, help='sides of the images in '
+        '--size',
+        type=int,
+        required=True,
+        help='sides of the images in '
         'pixels, as in the evaluation')
     parser.add_argument(
-        '--runs', nargs='+', metavar='NAME', help='which runs, in this order '
+        '--runs',
+        nargs='+',
+        metavar='NAME',
+        help='which runs, in this order '
         '[all, those of fewer tasks first]')
     parser.add_argument(
         '--out', type=Path, help='the page [FOLDER/report.html]')

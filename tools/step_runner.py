@@ -78,8 +78,10 @@ def time_left(steps: Sequence[Step], done: Sequence[str],
     while waiting:
         # The lane that is free first takes the first step that can begin, or
         # else the one that can begin soonest.
-        able = [step for step in waiting
-                if all(need in ends for need in step.needs)]
+        able = [
+            step for step in waiting
+            if all(need in ends for need in step.needs)
+        ]
         start = {
             step.name: max([free[0], *[ends[need] for need in step.needs]])
             for step in able
@@ -116,8 +118,8 @@ class Runner:
         self.keys: Dict[str, str] = {}
         for step in steps:
             # A step depends on its command and on the steps before it.
-            text = json.dumps([step.command,
-                               *(self.keys[need] for need in step.needs)])
+            text = json.dumps(
+                [step.command, *(self.keys[need] for need in step.needs)])
             self.keys[step.name] = hashlib.sha256(text.encode()).hexdigest()
 
     def run(self) -> int:
@@ -133,8 +135,10 @@ class Runner:
             if self._state(name) == 'done':
                 self.done.append(name)
         if self.done:
-            print(f'{len(self.done)} of {len(self.steps)} steps were done '
-                  'before', flush=True)
+            print(
+                f'{len(self.done)} of {len(self.steps)} steps were done '
+                'before',
+                flush=True)
         self.start = time.monotonic()
         shown = _Lines()
         try:
@@ -169,8 +173,10 @@ class Runner:
         head = (f'{len(self.done)} of {len(self.steps)} steps done, '
                 f'{words_for(now - self.start)} passed, '
                 f'about {words_for(left)} left in all')
-        return [head, *(f'  {command.progress.line(now)}'
-                        for command in self.running.values())]
+        return [
+            head, *(f'  {command.progress.line(now)}'
+                    for command in self.running.values())
+        ]
 
     def _left(self, now: float) -> float:
         """Estimate the seconds until all steps are done."""
@@ -181,8 +187,9 @@ class Runner:
             if left is not None and now - command.progress.start > 15:
                 known.append((now - command.progress.start + left,
                               self.steps[name].usual))
-        pace = (sum(took for took, _ in known)
-                / sum(usual for _, usual in known) if known else 1.)
+        pace = (
+            sum(took for took, _ in known) /
+            sum(usual for _, usual in known) if known else 1.)
         running = {}
         for name, command in self.running.items():
             passed = now - command.progress.start
@@ -225,8 +232,10 @@ class Runner:
             self.paces.append((took, step.usual))
         self._mark(name, 'done')
         self.done.append(name)
-        print(f'[{len(self.done)}/{len(self.steps)}] {step.title}: done in '
-              f'{words_for(took)}', flush=True)
+        print(
+            f'[{len(self.done)}/{len(self.steps)}] {step.title}: done in '
+            f'{words_for(took)}',
+            flush=True)
         return 0
 
     def _state(self, name: str) -> Optional[str]:

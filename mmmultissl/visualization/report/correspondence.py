@@ -134,7 +134,7 @@ def correspondence_section(encoders: Dict[str, BaseModel], config: Config,
         rows.append((name, f'{100 * worth[possible].mean():.1f} %', ''))
     body = table(('matched by', 'right', 'cells'), rows)
     body += ''.join(f'<div class="grid pairs">{card}</div>' for card in cards)
-    return Section('DenseCL\'s correspondences', paragraphs(
+    caption = paragraphs(
         'Two views of one image, cut out, mirrored and recoloured as in '
         'pretraining. DenseCL pairs each cell of the left view with the cell '
         'of the right view whose backbone features are most similar, and '
@@ -149,7 +149,8 @@ def correspondence_section(encoders: Dict[str, BaseModel], config: Config,
         'Two rows need no learning: crops overlap, so that the same place in '
         'the other view is often right, and a network feels the borders of '
         'its image, which even random weights turn into places. Flat regions '
-        'such as sky look alike everywhere, so that nobody comes near 100 %.'), body)
+        'such as sky look alike everywhere, so that nobody comes near 100 %.')
+    return Section('DenseCL\'s correspondences', caption, body)
 
 
 def _card(name: str, pair: Tuple[np.ndarray, np.ndarray], matches: Matches,
@@ -172,8 +173,8 @@ def _card(name: str, pair: Tuple[np.ndarray, np.ndarray], matches: Matches,
                      f'width="{size}" height="{size}"/>')
     # The wrong ones first, so that the right ones lie on top.
     for right in (False, True):
-        style = ('stroke="var(--right)"' if right else
-                 'stroke="var(--wrong)" stroke-dasharray="5 4"')
+        style = ('stroke="var(--right)"'
+                 if right else 'stroke="var(--wrong)" stroke-dasharray="5 4"')
         for cell in np.flatnonzero(matches.possible
                                    & (matches.right == right)):
             start = centre(cell, 0)

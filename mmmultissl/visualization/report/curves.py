@@ -52,14 +52,17 @@ def curves_section(runs: Sequence[Run]) -> Section:
         level = levels.get(task, set())
         plot = line_plot(
             [Line(points, colour(index)) for index, points in curves.items()],
-            'updates', level.pop() if len(level) == 1 else None)
+            'updates',
+            level.pop() if len(level) == 1 else None)
         body += f'<figure class=card><h3>{task}</h3>{plot}</figure>'
     key = colour_key([run.name for run in trained],
                      [colour(index) for index in range(len(trained))])
-    return Section('Loss curves', paragraphs(
+    caption = paragraphs(
         'The loss of each task over the updates, in every run that trained '
         'it. The dashed line is what pure guessing costs: the logarithm of '
         'the number of candidates among which the right one is to be found.',
         'A jump comes where a task changes what it asks, as DenseCL does when '
         'its dense half sets in. A lower loss is not yet a better backbone: '
-        'see the results.'), f'{key}<div class=grid>{body}</div>')
+        'see the results.')
+    return Section('Loss curves', caption,
+                   f'{key}<div class=grid>{body}</div>')

@@ -1,12 +1,11 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What the fine-tuned detectors find, beside what is there."""
 from html import escape
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 import torch
-from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
@@ -34,7 +33,7 @@ class Box(NamedTuple):
     """
     edges: Tuple[float, ...]
     name: str
-    score: float = None
+    score: Optional[float] = None
     right: bool = True
 
 
@@ -133,13 +132,13 @@ def found_boxes(model: BaseModel, dataset: BaseDataset, index: int,
     Returns:
         list[Box]: The surest detections, best score first.
     """
-    result: DetDataSample = model.test_step(
-        pseudo_collate([dataset[index]]))[0]
+    result, = model.test_step(pseudo_collate([dataset[index]]))
     found = result.pred_instances
     names = dataset.metainfo['classes']
     order = found.scores.argsort(descending=True)[:count]
     return [
-        Box(tuple(found.bboxes[i].tolist()), names[int(found.labels[i])],
+        Box(
+            tuple(found.bboxes[i].tolist()), names[int(found.labels[i])],
             float(found.scores[i])) for i in order
     ]
 
@@ -171,12 +170,12 @@ def detections_section(runs: Sequence[Run]) -> Section:
             hits[run.name] += sum(box.right for box in found)
             pictures[index].append(_card(run.name, image, found))
     if not pictures:
-        return Section('Detections', paragraphs(
-            'No detector was fine-tuned from any of these runs.'), '')
+        none = 'No detector was fine-tuned from any of these runs.'
+        return Section('Detections', paragraphs(none), '')
     body = ''.join('<div class="grid boxes">' + ''.join(row) + '</div>'
                    for row in pictures.values())
     counted = ', '.join(f'{name} {number}' for name, number in hits.items())
-    return Section('Detections', paragraphs(
+    caption = paragraphs(
         f'The first {len(pictures)} test images: the objects that are there, '
         'then what the detector fine-tuned from each backbone finds. As many '
         'boxes are drawn as there are objects, the surest ones; the number '
@@ -184,7 +183,8 @@ def detections_section(runs: Sequence[Run]) -> Section:
         'overlap of at least one half. Dashed and orange: not.',
         f'Right in these pictures, of {objects} objects: {counted}. A few '
         'pictures are an illustration; the AP in the results counts all test '
-        'images and all boxes.'), body)
+        'images and all boxes.')
+    return Section('Detections', caption, body)
 
 
 def _card(title: str, image: np.ndarray, boxes: List[Box]) -> str:
@@ -194,15 +194,17 @@ def _card(title: str, image: np.ndarray, boxes: List[Box]) -> str:
     size = _WIDTH, round(height * scale)
     if scale < 1:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    parts = [f'<svg viewBox="0 0 {size[0]} {size[1]}" role=img>'
-             f'<image href="{data_uri(image)}" width="{size[0]}" '
-             f'height="{size[1]}"/>']
+    parts = [
+        f'<svg viewBox="0 0 {size[0]} {size[1]}" role=img>'
+        f'<image href="{data_uri(image)}" width="{size[0]}" '
+        f'height="{size[1]}"/>'
+    ]
     for box in boxes:
         left, top, right, bottom = (edge * scale for edge in box.edges)
         paint = 'var(--right)' if box.right else 'var(--wrong)'
         dashes = '' if box.right else ' stroke-dasharray="6 4"'
-        label = escape(box.name) + (
-            '' if box.score is None else f' {box.score:.2f}')
+        label = escape(
+            box.name) + ('' if box.score is None else f' {box.score:.2f}')
         parts.append(
             f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
             f'height="{bottom - top:.1f}" fill=none stroke-width="2.5" '

@@ -48,7 +48,8 @@ def embedding_section(features: Dict[str, Tensor], images: List[TestImage],
     """
     # Evenly over the list, which is sorted by name.
     kept = np.unique(
-        np.linspace(0, len(images) - 1, min(_MOST, len(images))).astype(int))
+        np.linspace(0,
+                    len(images) - 1, min(_MOST, len(images))).astype(int))
     shown = [images[index] for index in kept]
     frequent = [
         name for name, _ in Counter(image.main
@@ -66,17 +67,17 @@ def embedding_section(features: Dict[str, Tensor], images: List[TestImage],
     if any(image.main not in frequent for image in shown):
         names.append('other')
         paints.append('var(--soft)')
-    return Section('Embedding', paragraphs(
+    caption = paragraphs(
         f'{len(shown)} of {len(images)} test images, each a point: images '
         'whose features are alike lie close together. The colour is the class '
         'of the largest object; labels had no part in training or layout. '
         'Point at a dot, or tap it, to see its picture.',
         't-SNE keeps neighbourhoods only: sizes of groups, the gaps between '
         'them and directions mean nothing. Judge by the results, not by this '
-        'picture.'), colour_key(names, paints)
-        + f'<div class=grid>{body}</div>')
+        'picture.')
+    return Section('Embedding', caption,
+                   colour_key(names, paints) + f'<div class=grid>{body}</div>')
 
 
 def _colour_of(name: str, frequent: Sequence[str]) -> str:
-    return colour(
-        frequent.index(name)) if name in frequent else 'var(--soft)'
+    return colour(frequent.index(name)) if name in frequent else 'var(--soft)'

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmmultissl.engine.backbone_weights import RANDOM, fill_backbone
-from mmmultissl.evaluation.svm.features import FrozenEncoder, extract_features
+from mmmultissl.evaluation.svm.features import extract_features
+from mmmultissl.evaluation.voc07.command import evaluation_config
 from mmmultissl.registry import MODELS
 from .runs import Run
 
@@ -22,7 +23,7 @@ def load_encoder(run: Run, config: Config) -> BaseModel:
 
     Args:
         run (Run): The run; one without pretraining gets the random weights
-            that ``tools/voc07_svm.py`` draws by default.
+            that ``tools/voc07.py`` draws by default.
         config (Config): A pretraining config, of this run or, for random
             weights, of another one.
 
@@ -33,26 +34,21 @@ def load_encoder(run: Run, config: Config) -> BaseModel:
     Raises:
         RuntimeError: If the checkpoint does not fill the backbone.
     """
-    init_default_scope('mmpretrain')
-    pixels = config.model.get('data_preprocessor') or config.data_preprocessor
-    model = FrozenEncoder(
-        MODELS.build(config.model.backbone),
-        dict(
-            type='mmpretrain.ClsDataPreprocessor',
-            mean=pixels.mean,
-            std=pixels.std,
-            to_rgb=pixels.get('to_rgb', False)))
+    cfg = evaluation_config(config)
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
     fill_backbone(model.backbone,
                   run.pretraining.checkpoint if run.pretraining else RANDOM)
     return model.eval()
 
 
-def test_features(model: BaseModel, data_root: str, size: int,
+def test_features(model: BaseModel, config: Config, data_root: str, size: int,
                   progress: Callable[[int], None]) -> Tensor:
     """Compute the pooled features of VOC's test images.
 
     Args:
         model (BaseModel): From :func:`load_encoder`.
+        config (Config): The config that it was built with.
         data_root (str): Folder of one year, such as ``VOCdevkit/VOC2007``.
         size (int): Sides of the images, in pixels.
         progress (Callable): Told how many images were done.
@@ -60,18 +56,13 @@ def test_features(model: BaseModel, data_root: str, size: int,
     Returns:
         Tensor: Unit vectors, (images, D), in the order of the lists.
     """
-    loader = Runner.build_dataloader(
-        dict(
-            batch_size=32,
-            num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            dataset=dict(
-                type='mmmultissl.VOC07Images',
-                data_root=data_root,
-                splits=('test', ),
-                image_size=size)))
+    loader = evaluation_config(config, size).test_dataloader
+    loader.num_workers = 0
+    loader.dataset.update(data_root=data_root, splits=('test', ))
     return F.normalize(
-        extract_features(model, loader, 'avg', progress=progress), dim=1)
+        extract_features(model, Runner.build_dataloader(loader), 'avg',
+                         progress),
+        dim=1)
 
 
 @torch.no_grad()

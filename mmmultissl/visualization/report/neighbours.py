@@ -53,7 +53,8 @@ def classes_shared(images: List[TestImage]) -> np.ndarray:
     """
     names = sorted({name for image in images for name in image.classes})
     member = np.array([[name in image.classes for name in names]
-                       for image in images], dtype=int)
+                       for image in images],
+                      dtype=int)
     return member @ member.T > 0
 
 
@@ -85,23 +86,22 @@ def neighbours_section(features: Dict[str, Tensor], images: List[TestImage],
     cards = ''
     for name in sorted(queries)[:_QUERIES]:
         query = queries[name]
-        rows = ''.join(
-            f'<span>{escape(run)}</span>'
-            + ''.join(_marked(images[i], right[query, i], thumbnails)
-                      for i in indices[query])
-            for run, indices in found.items())
+        rows = ''.join(f'<span>{escape(run)}</span>' + ''.join(
+            _marked(images[i], right[query, i], thumbnails)
+            for i in indices[query]) for run, indices in found.items())
         cards += (f'<div class=card><h3>{escape(name)}</h3>'
                   f'{_picture(images[query], thumbnails)}'
                   f'<div class=near>{rows}</div></div>')
-    return Section('Nearest neighbours', paragraphs(
+    caption = paragraphs(
         f'A test image of each class, the first in the list, and below it the '
         f'{count} other test images that each run finds most alike, the '
         'nearest first. ✓ marks an image that has a class in common with it, '
         '✗ one that has not.',
         f'Right among the {count} nearest of all {len(images)} test images: '
         f'{shares}; images drawn at random {chance:.1f} %. A neighbour may '
-        'be alike in another way than its class, and counts as wrong here.'),
-        f'<div class=grid>{cards}</div>')
+        'be alike in another way than its class, and counts as wrong here.')
+    return Section('Nearest neighbours', caption,
+                   f'<div class=grid>{cards}</div>')
 
 
 def _picture(image: TestImage, thumbnails: Thumbnails) -> str:

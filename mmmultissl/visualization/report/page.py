@@ -115,6 +115,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     Returns:
         str: HTML.
     """
+
     def line(cells: Sequence[str], tag: str) -> str:
         return '<tr>' + ''.join(f'<{tag}>{escape(cell)}</{tag}>'
                                 for cell in cells) + '</tr>'
@@ -153,10 +154,9 @@ def page(title: str, lead: str, sections: List[Section], style: str) -> str:
     """
     links = ''.join(f'<a href="#s{number}">{escape(section.title)}</a> '
                     for number, section in enumerate(sections))
-    body = ''.join(
-        f'<section id="s{number}"><h2>{escape(section.title)}</h2>'
-        f'{section.caption}{section.body}</section>\n'
-        for number, section in enumerate(sections))
+    body = ''.join(f'<section id="s{number}"><h2>{escape(section.title)}</h2>'
+                   f'{section.caption}{section.body}</section>\n'
+                   for number, section in enumerate(sections))
     return (f'<!doctype html>\n<html lang=en><head><meta charset=utf-8>'
             '<meta name=viewport content="width=device-width,initial-scale=1">'
             f'<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>'

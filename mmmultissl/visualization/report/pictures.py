@@ -22,8 +22,8 @@ def data_uri(image: np.ndarray, quality: int = 85) -> str:
     if not good:
         raise ValueError(f'An image of shape {image.shape} cannot be encoded '
                          'as JPEG.')
-    return ('data:image/jpeg;base64,'
-            + base64.b64encode(content.tobytes()).decode())
+    return ('data:image/jpeg;base64,' +
+            base64.b64encode(content.tobytes()).decode())
 
 
 class Thumbnails:

@@ -99,7 +99,7 @@ class Run(NamedTuple):
     Attributes:
         name (str): Its name, that of its folder.
         pretraining (WorkDir | None): None for random weights.
-        evaluation (dict): The json of ``tools/voc07_svm.py``.
+        evaluation (dict): The json of ``tools/voc07.py``.
         detection (WorkDir | None): Fine-tuning from it, where there was one.
     """
     name: str
@@ -117,7 +117,8 @@ class Run(NamedTuple):
                       if isinstance(task, dict))
 
 
-def find_runs(folder: Path, names: Optional[Sequence[str]] = None) -> List[Run]:
+def find_runs(folder: Path,
+              names: Optional[Sequence[str]] = None) -> List[Run]:
     """Find the runs in a folder: a folder each, named as the run.
 
     ::
@@ -141,13 +142,14 @@ def find_runs(folder: Path, names: Optional[Sequence[str]] = None) -> List[Run]:
     if names:
         return [_read_run(folder / name) for name in names]
     found = [
-        _read_run(file.parent) for file in sorted(folder.glob(f'*/{EVALUATION}'))
+        _read_run(file.parent)
+        for file in sorted(folder.glob(f'*/{EVALUATION}'))
     ]
     if not any(run.pretraining for run in found):
         raise FileNotFoundError(
             f'{folder} holds no run: a run is a folder in it with the work '
             f'dir {PRETRAINING}/ of the pretraining and {EVALUATION}, the '
-            'json of tools/voc07_svm.py.')
+            'json of tools/voc07.py.')
     return sorted(found, key=lambda run: len(run.tasks))
 
 
@@ -155,7 +157,7 @@ def _read_run(folder: Path) -> Run:
     evaluation = folder / EVALUATION
     if not evaluation.is_file():
         raise FileNotFoundError(
-            f'{evaluation} is missing: write it with tools/voc07_svm.py CONFIG '
+            f'{evaluation} is missing: write it with tools/voc07.py CONFIG '
             f'CHECKPOINT --out {evaluation}.')
     parts = {
         name: WorkDir(folder / name) if (folder / name).is_dir() else None

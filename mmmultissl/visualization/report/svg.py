@@ -79,11 +79,10 @@ def line_plot(lines: Sequence[Line],
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role=img>']
     for y in ticks(y_low, y_high):
         at = place(x_low, y)[1]
-        parts.append(
-            f'<path d="M{_LEFT} {at:.1f}H{WIDTH - _RIGHT}" '
-            'stroke="var(--line)"/>'
-            f'<text class=soft x="{_LEFT - 6}" y="{at + 4:.1f}" '
-            f'text-anchor=end>{y:g}</text>')
+        parts.append(f'<path d="M{_LEFT} {at:.1f}H{WIDTH - _RIGHT}" '
+                     'stroke="var(--line)"/>'
+                     f'<text class=soft x="{_LEFT - 6}" y="{at + 4:.1f}" '
+                     f'text-anchor=end>{y:g}</text>')
     for x in ticks(x_low, x_high):
         parts.append(f'<text class=soft x="{place(x, 0)[0]:.1f}" '
                      f'y="{HEIGHT - 18}" text-anchor=middle>{x:g}</text>')
@@ -101,9 +100,8 @@ def line_plot(lines: Sequence[Line],
     return ''.join(parts) + '</svg>'
 
 
-def scatter_plot(points: Sequence[Tuple[float, float]],
-                 colours: Sequence[str], images: Sequence[str],
-                 titles: Sequence[str]) -> str:
+def scatter_plot(points: Sequence[Tuple[float, float]], colours: Sequence[str],
+                 images: Sequence[str], titles: Sequence[str]) -> str:
     """Draw points that show a picture when pointed at.
 
     Args:
@@ -116,18 +114,17 @@ def scatter_plot(points: Sequence[Tuple[float, float]],
         str: SVG.
     """
     side, edge = 400, 10
-    lows, highs = zip(*((min(values), max(values))
-                        for values in zip(*points)))
+    lows, highs = zip(*((min(values), max(values)) for values in zip(*points)))
     # One scale for both axes: distances are what is looked at.
     extent = max(high - low for low, high in zip(lows, highs)) or 1.
     scale = (side - 2 * edge) / extent
-    shifts = [side / 2 - scale * (low + high) / 2
-              for low, high in zip(lows, highs)]
+    shifts = [
+        side / 2 - scale * (low + high) / 2 for low, high in zip(lows, highs)
+    ]
     parts = [f'<svg viewBox="0 0 {side} {side}" role=img>']
     for (x, y), paint, image, title in zip(points, colours, images, titles):
-        parts.append(
-            f'<circle cx="{shifts[0] + scale * x:.1f}" '
-            f'cy="{shifts[1] + scale * y:.1f}" r=5 fill-opacity=".8" '
-            f'style="fill:{paint}" data-image={image} '
-            f'aria-label="{escape(title)}"/>')
+        parts.append(f'<circle cx="{shifts[0] + scale * x:.1f}" '
+                     f'cy="{shifts[1] + scale * y:.1f}" r=5 fill-opacity=".8" '
+                     f'style="fill:{paint}" data-image={image} '
+                     f'aria-label="{escape(title)}"/>')
     return ''.join(parts) + '</svg>'

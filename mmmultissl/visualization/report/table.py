@@ -42,11 +42,10 @@ def result_rows(runs: Sequence[Run]) -> List[Tuple[str, ...]]:
             updates = str(run.pretraining.updates)
             seconds = f'{run.pretraining.seconds():.0f}'
         found = run.detection and detection_ap50(run.detection.scalars())
-        rows.append(
-            (run.name, _percent(run.evaluation.get('mAP')),
-             _percent(run.evaluation.get('knn', {}).get('mAP')),
-             _percent(found), updates, seconds,
-             ', '.join(run.tasks) or 'none'))
+        rows.append((run.name, _percent(run.evaluation.get('mAP')),
+                     _percent(run.evaluation.get('knn', {}).get('mAP')),
+                     _percent(found), updates, seconds, ', '.join(run.tasks)
+                     or 'none'))
     return rows
 
 
@@ -67,8 +66,7 @@ def results_text(runs: Sequence[Run]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     return '\n'.join('  '.join(
         f'{cell:<{width}}' if i == 0 else f'{cell:>{width}}'
-        for i, (cell, width) in enumerate(zip(row, widths)))
-                     for row in rows)
+        for i, (cell, width) in enumerate(zip(row, widths))) for row in rows)
 
 
 def results_section(runs: Sequence[Run]) -> Section:
@@ -80,7 +78,7 @@ def results_section(runs: Sequence[Run]) -> Section:
     Returns:
         Section: The section.
     """
-    return Section('Results', paragraphs(
+    explained = paragraphs(
         'The backbone of every run was judged without fine-tuning: one linear '
         'SVM per class on its features, and the labels of the nearest '
         'training images (kNN), each as mean average precision over the '
@@ -89,4 +87,5 @@ def results_section(runs: Sequence[Run]) -> Section:
         '"random" is the same network without any pretraining, the control. '
         'Seconds are those of the training steps alone, as long as they took '
         'beside whatever else ran. One seed each: small differences between '
-        'rows mean nothing.'), table(_HEAD, result_rows(runs)))
+        'rows mean nothing.')
+    return Section('Results', '', table(_HEAD, result_rows(runs)) + explained)

@@ -39,9 +39,9 @@ def read_test_images(data_root: str) -> List[TestImage]:
     lists = read_voc_lists(data_root, ('test', ))['test']
     found = []
     for name, labels in zip(lists.ids, lists.labels):
-        present = frozenset(
-            lists.classes[index] for index, label in enumerate(labels)
-            if label == 1)
+        present = frozenset(lists.classes[index]
+                            for index, label in enumerate(labels)
+                            if label == 1)
         found.append(
             TestImage(
                 str(root / 'JPEGImages' / f'{name}.jpg'), present,

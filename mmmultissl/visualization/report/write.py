@@ -51,14 +51,13 @@ def write_report(runs: Sequence[Run],
     for run in runs:
         own = run.pretraining.config if run.pretraining else config
         encoders[run.name] = load_encoder(run, own)
-        features[run.name] = test_features(encoders[run.name], data_root,
+        features[run.name] = test_features(encoders[run.name], own, data_root,
                                            size, done)
     sections = [results_section(runs), curves_section(runs)]
-    for make in (
-            lambda: embedding_section(features, images, thumbnails),
-            lambda: neighbours_section(features, images, thumbnails),
-            lambda: correspondence_section(encoders, config, images),
-            lambda: detections_section(runs)):
+    for make in (lambda: embedding_section(features, images, thumbnails),
+                 lambda: neighbours_section(features, images, thumbnails),
+                 lambda: correspondence_section(encoders, config, images),
+                 lambda: detections_section(runs)):
         sections.append(make())
         done(len(runs) * len(images) / 4)
     used = ', '.join(f'{name} {version}'
