@@ -4,6 +4,9 @@
     python tools/coco_subset.py data/coco
     python tools/coco_subset.py data/coco --folds 1 2 3 4 5
 """
+if __name__ == '__main__':
+    import explain_imports  # noqa: F401  (first: it explains the others)
+
 import argparse
 import json
 import sys
@@ -41,7 +44,7 @@ def draw_images(annotations: dict, percent: float, fold: int) -> Set[int]:
                          'give numbers above 0 and up to 100.')
     # The order of the file does not matter.
     ids = sorted(image['id'] for image in annotations['images'])
-    # 1e-9: 0.29 * 100 is 28.999999999999996.
+    # 1e-9: 10000 * 0.57 is 5699.999999999999.
     count = int(len(ids) * percent / 100 + 1e-9)
     if not count:
         raise ValueError(f'{percent:g} % of {len(ids)} images is not one '
@@ -88,8 +91,12 @@ def read_annotations(path: Path) -> dict:
         raise FileNotFoundError(
             f'There is no {path}: name the folder of COCO, which holds '
             'annotations/instances_train2017.json.')
-    with open(path, encoding='utf-8') as file:
-        annotations = json.load(file)
+    try:
+        with open(path, encoding='utf-8') as file:
+            annotations = json.load(file)
+    except ValueError as error:
+        raise ValueError(f'{path} is no json ({error}): it is cut off or '
+                         'damaged; fetch it again.') from None
     if not isinstance(annotations, dict) or not {
             'images', 'annotations', 'categories'
     } <= set(annotations):

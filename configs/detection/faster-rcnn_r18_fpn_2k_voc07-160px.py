@@ -9,7 +9,7 @@ _base_ = [
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 train_pipeline[2] = test_pipeline[1] = dict(
-    type='Resize', scale=(320, 160), keep_ratio=True)
+    type='mmdet.Resize', scale=(320, 160), keep_ratio=True)
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

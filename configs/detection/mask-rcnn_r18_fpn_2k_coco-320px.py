@@ -9,7 +9,7 @@ _base_ = [
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 train_pipeline[2] = test_pipeline[1] = dict(
-    type='Resize', scale=(640, 320), keep_ratio=True)
+    type='mmdet.Resize', scale=(640, 320), keep_ratio=True)
 # Small validation sets often have boxes only, so boxes are what is measured.
 test_pipeline[2].with_mask = False
 # Reduced sets may have crowds without outlines.

@@ -6,6 +6,7 @@ data_root = '{{$COCO_ROOT:data/coco}}/'
 train_pipeline = _base_.train_pipeline
 train_pipeline[2] = dict(
     type='RandomChoiceResize',
+    resize_type='mmdet.Resize',
     scales=[(1333, side) for side in range(640, 801, 32)],
     keep_ratio=True)
 train_dataloader = dict(

@@ -7,6 +7,7 @@ data_root = '{{$VOC_ROOT:data/VOCdevkit}}/'
 train_pipeline = _base_.train_pipeline
 train_pipeline[2] = dict(
     type='RandomChoiceResize',
+    resize_type='mmdet.Resize',
     scales=[(1333, side) for side in range(480, 801, 32)],
     keep_ratio=True)
 test_pipeline = _base_.test_pipeline
