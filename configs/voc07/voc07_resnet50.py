@@ -4,12 +4,18 @@
 #   python tools/test.py configs/voc07/voc07_resnet50.py CHECKPOINT
 # Another place of the data:
 #   --cfg-options test_dataloader.dataset.data_root=VOCdevkit/VOC2007
-_base_ = ['../_base_/datasets/voc07.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/backbone.py', '../_base_/datasets/voc07.py',
+    '../_base_/default_runtime.py'
+]
 
 model = dict(
     type='ImageClassifier',
     backbone=dict(
-        type='ResNet', depth=50, num_stages=4, out_indices=(3, )))
+        type='ResNet',
+        depth=_base_.backbone.depth,
+        num_stages=4,
+        out_indices=(3, )))
 
 # Draws the weights where CHECKPOINT is the word `random`.
 randomness = dict(seed=0)
