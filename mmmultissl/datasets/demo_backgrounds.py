@@ -82,7 +82,8 @@ def _ground(rng: np.random.Generator, size: int, horizon: float,
         if rng.random() < .5:
             gap |= np.mod(away, .8 * width) < .05 * width
         field *= 1 - .2 * cv2.blur(gap.astype(np.float32), (3, 3))
-    return _tint(rng, options) * field[..., None] * (.85 + .2 * near[..., None])
+    shade = field * (.85 + .2 * near)
+    return _tint(rng, options) * shade[..., None]
 
 
 def _behind(rng: np.random.Generator, canvas: np.ndarray, low: float,

@@ -105,7 +105,8 @@ def draw(rng: np.random.Generator, canvas: np.ndarray, thing: Thing,
     points = np.concatenate(outlines)
     # The window around the thing starts and ends at whole finished pixels.
     first = (np.floor(points.min(0) / FINE).astype(int) - 1) * FINE
-    width, rows = (np.ceil(points.max(0) / FINE).astype(int) + 1) * FINE - first
+    last = (np.ceil(points.max(0) / FINE).astype(int) + 1) * FINE
+    width, rows = last - first
     covered = np.zeros((rows, width), np.uint8)
     surfaces = _Surfaces(rng, int(rows), int(width))
     # Lit from one side and from above.
