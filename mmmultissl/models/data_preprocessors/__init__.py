@@ -1,1 +1,4 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
+from .deferred_views import DeferredViews
+
+__all__ = ['DeferredViews']
