@@ -207,6 +207,14 @@ def test_both_ways_give_the_same_batch():
     assert cut['inputs'][0].dtype == torch.uint8 and 'drawn' in cut
 
 
+def test_mixed_precision_changes_nothing():
+    _, (deferred, cut) = both_ways(6)
+    wanted = deferred(cut, True)['inputs']
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = deferred(cut, True)['inputs']
+    assert all(map(torch.equal, found, wanted))
+
+
 class Recorder(TorchDispatchMode):
     """Operators that read a tensor of the views and would wait for it."""
 

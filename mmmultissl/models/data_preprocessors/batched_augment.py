@@ -19,6 +19,9 @@ from mmmultissl.datasets.transforms.pillow_arithmetic import (
 
 # ITU-R 601-2 in the order blue, green, red, with Pillow's 16 bits.
 _LUMINANCE = (7471 / 65536, 38470 / 65536, 19595 / 65536)
+# Which of (value, rising, low, falling) is blue, green and red in each sixth of
+# the circle, from red on.
+_SEXTANTS = ((2, 1, 0), (2, 0, 3), (1, 0, 2), (0, 3, 2), (0, 2, 1), (3, 2, 0))
 
 
 def _to_device(values: Sequence, device: torch.device, dtype=None) -> Tensor:
@@ -43,7 +46,7 @@ def luminance(images: Tensor) -> Tensor:
     Returns:
         Tensor: ``(N, 1, H, W)``.
     """
-    weights = images.new_tensor(_LUMINANCE).view(1, 3, 1, 1)
+    weights = _to_device(_LUMINANCE, images.device).view(1, 3, 1, 1)
     return (images * weights).sum(1, keepdim=True).add_(0.5).floor_()
 
 
@@ -117,12 +120,9 @@ def turn_hue(images: Tensor, steps: Tensor) -> Tensor:
     low = value * (1 - saturation)
     falling = value * (1 - saturation * fraction)
     rising = value * (1 - saturation * (1 - fraction))
-    # Sextant -> red, green, blue.
     choices = torch.stack((value, rising, low, falling)).add_(0.5).floor_()
-    table = torch.tensor(
-        [[2, 1, 0], [2, 0, 3], [1, 0, 2], [0, 3, 2], [0, 2, 1], [3, 2, 0]],
-        device=images.device)
-    picks = table[part.long().remainder_(6)].movedim(-1, 0)
+    picks = _to_device(_SEXTANTS, images.device)
+    picks = picks[part.long().remainder_(6)].movedim(-1, 0)
     return choices.gather(0, picks).movedim(0, 1)
 
 

@@ -53,7 +53,10 @@ class DeferredViews(SelfSupDataPreprocessor):
         # Stays on the host, where it says what is to be done.
         drawn = data.pop('drawn')
         views = self.cast_data(list(data['inputs']))
-        with torch.no_grad():
+        # mmengine calls this under autocast, whose products of matrices are
+        # too coarse for 256 levels.
+        with torch.no_grad(), torch.autocast(
+                self.device.type, enabled=False):
             data['inputs'] = [
                 finish(view, rows)
                 for view, rows in zip(views, drawn.unbind(1))
