@@ -11,7 +11,11 @@ python=${PYTHON:-$([ -x "$here/../.venv/bin/python" ] && [ -z "${VIRTUAL_ENV:-}$
 # What is missing is said before torchrun fails for want of it.
 "$python" -c 'import sys, importlib.util as u
 sys.exit(u.find_spec("torch") is None)' || exec "$python" "$here/doctor.py" --quick
-PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m torch.distributed.run \
+# An installed mmmultissl is the one that is meant; a bare checkout serves too.
+(cd / && "$python" -c 'import sys, importlib.util as u
+sys.exit(u.find_spec("mmmultissl") is None)') ||
+    export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
+exec "$python" -m torch.distributed.run \
     --nnodes "${NNODES:-1}" \
     --node_rank "${NODE_RANK:-0}" \
     --master_addr "${MASTER_ADDR:-127.0.0.1}" \

@@ -204,21 +204,22 @@ is_installed() { # quick: the stamp, and then the real thing
 
 main() {
     local started=$SECONDS
-    make_venv
     # Two of these at a time would spoil each other's work.
     if command -v flock >/dev/null 2>&1; then
-        exec 9>.venv/install.lock
+        exec 9>.venv.lock
         flock -n 9 || {
             say "Waiting for another installation into .venv to end"
             flock 9
         }
     fi
+    make_venv
     if is_installed; then
         exec 9>&-
         return
     fi
     say "Installing what is missing into .venv: about 2 minutes and 5 GB, and" \
-        "about 11 minutes more if mmcv's ops are to be compiled"
+        "about 11 minutes more if mmcv's ops are to be compiled; longer on a" \
+        "busy machine"
     PATH="$PWD/.venv/bin:$PATH" install_all
     "$VENV_PYTHON" -I tools/check_install.py
     stamp_key >"$STAMP"

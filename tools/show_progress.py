@@ -115,15 +115,21 @@ class Progress:
             now (float): The time, on the clock of ``__init__``.
 
         Returns:
-            float | None: Seconds, or None where no pace is known yet.
+            float | None: Seconds, or None where no pace is known: before the
+            first step and after the last one.
         """
         steps = self.done - self.first_step_done
         if steps <= 0:
             return None
+        left = self.total - self.done
+        if left == 0:
+            return None  # what comes after the last step has no steps
         pace = (self.last_step_at - self.first_step_at) / steps
-        # The pace holds for the steps after the last one that was seen.
+        # The pace holds for the steps after the last one that was seen; the
+        # one that runs may take longer, and slows the others' pace then.
         since = now - self.last_step_at
-        return max(pace * (self.total - self.done) - since, 0.)
+        slower = (now - self.first_step_at) / (steps + 1)
+        return max(pace * left - since, slower * (left - 1))
 
     def line(self, now: float) -> str:
         """Write the line that is shown.

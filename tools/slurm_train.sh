@@ -8,9 +8,13 @@ if [ $# -lt 4 ]; then
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
+# An installed mmmultissl is the one that is meant; a bare checkout serves too.
+(cd / && python -c 'import sys, importlib.util as u
+sys.exit(u.find_spec("mmmultissl") is None)') ||
+    export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
 # SRUN_ARGS holds several arguments on purpose.
 # shellcheck disable=SC2086
-PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}" exec srun \
+exec srun \
     --partition "$1" \
     --job-name "$2" \
     --gres "gpu:${GPUS_PER_NODE:-8}" \

@@ -61,6 +61,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     apply_common_arguments(cfg, args)
     runner = build_runner(cfg)
     if args.out and args.out_item == 'pred':
+        if not runner.test_evaluator.metrics:
+            raise ValueError(
+                f'{args.config} makes no predictions that --out {args.out} '
+                'could keep: add --out-item metrics for its figures.')
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out))
     metrics = runner.test()

@@ -4,6 +4,7 @@ import argparse
 import inspect
 import os
 import os.path as osp
+from difflib import get_close_matches
 from typing import Any, Optional, Sequence
 
 import torch
@@ -12,6 +13,7 @@ from mmengine.hub import get_config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmmultissl.engine.safe_schemes import install_safe_loading
 from mmmultissl.utils.config_checks import check_duplicate_keys
 
 
@@ -82,7 +84,8 @@ def read_config(path: str) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a dict in it names a key twice.
+        ValueError: If a dict in it names a key twice, or it leaves out a task
+            that it does not inherit.
     """
     if '::' in path:
         try:
@@ -97,7 +100,9 @@ def read_config(path: str) -> Config:
             f'There is no config {path}: name a file of configs/, or one '
             'inside the package as mmmultissl::multissl/NAME.py.')
     check_duplicate_keys(path)
-    return Config.fromfile(path)
+    cfg = Config.fromfile(path)
+    _check_tasks_left_out_in_file(path, cfg)
+    return cfg
 
 
 def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
@@ -123,9 +128,34 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
             _set_loader_defaults(cfg, loader, args)
 
 
+def _tasks_of(cfg: Config) -> dict:
+    return (cfg.get('model') or {}).get('tasks') or {}
+
+
+def _check_tasks_left_out_in_file(path: str, cfg: Config) -> None:
+    """Refuse ``name=None`` for a task that no parent of the file has."""
+    tasks = _tasks_of(cfg)
+    left_out = [name for name, task in tasks.items() if task is None]
+    with open(path, encoding='utf-8') as file:
+        # `with read_base()` is another kind of config, without _base_.
+        if not left_out or 'read_base' in file.read():
+            return
+    inherited = {}
+    for base in Config._get_base_files(path):
+        base, _ = Config._get_cfg_path(base, path)
+        inherited.update(_tasks_of(Config.fromfile(base)))
+    for name in left_out:
+        if name not in inherited:
+            have = [key for key, task in inherited.items() if task is not None]
+            raise ValueError(
+                f'{path} leaves out the task "{name}" by None, but what it '
+                f'inherits has {", ".join(have) or "no tasks"}: correct the '
+                'name.')
+
+
 def _check_left_out_tasks(cfg: Config, options: dict) -> None:
     """Refuse to leave out a task that is not there."""
-    tasks = (cfg.get('model') or {}).get('tasks') or {}
+    tasks = _tasks_of(cfg)
     for key, value in options.items():
         name = key[len('model.tasks.'):]
         if (key.startswith('model.tasks.') and '.' not in name
@@ -136,11 +166,18 @@ def _check_left_out_tasks(cfg: Config, options: dict) -> None:
 
 
 def _check_variables(cfg: Config, options: dict) -> None:
-    """Refuse to set a variable that the config file has used up already."""
+    """Refuse what nobody reads: mistyped keys, and variables used up."""
     for key in options:
         name = key.split('.')[0]
-        if name not in cfg or name in _READ_FROM_CONFIG:
+        if name in _READ_FROM_CONFIG:
             continue
+        if name not in cfg:
+            similar = get_close_matches(name, _READ_FROM_CONFIG, 1)
+            hint = f'did you mean {similar[0]}? ' if similar else ''
+            raise ValueError(
+                f'Nobody reads {key}: {hint}Top-level keys are those of '
+                "mmengine's Runner, such as model or train_dataloader; write "
+                'a config that inherits this one to add others.')
         raise ValueError(
             f'{key} has no effect: {name} is a variable of the config file, '
             'which was used when the file was read; set what it was put into, '
@@ -213,8 +250,18 @@ def build_runner(cfg: Config) -> Runner:
         cfg (Config): The config.
 
     Returns:
-        Runner: The runner; our shipped configs name ``StrictRunner``.
+        Runner: The runner; ``StrictRunner`` where the config names none.
+
+    Raises:
+        OSError: If the work dir cannot be made.
     """
-    # mmpretrain's and mmdet's tools do the same, so configs work there too.
-    return (RUNNERS.build(cfg)
-            if 'runner_type' in cfg else Runner.from_cfg(cfg))
+    # For runners of others; ours does it again, which is harmless.
+    install_safe_loading()
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+    except OSError as error:
+        raise OSError(f'The work dir {cfg.work_dir} cannot be made '
+                      f'({error.strerror}): give another one by --work-dir.'
+                      ) from error
+    cfg.setdefault('runner_type', 'mmmultissl.StrictRunner')
+    return RUNNERS.build(cfg)

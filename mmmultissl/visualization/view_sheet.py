@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmmultissl.datasets import SeededDataset
 from mmmultissl.models.selfsup import EncodedViews, MultiSSL
-from mmmultissl.models.selfsup.multi_ssl import _name_views
+from mmmultissl.models.selfsup.multi_ssl import name_views
 from mmmultissl.utils.seeding import seed_step
 
 _MARGIN = 10
@@ -101,7 +101,7 @@ def make_views(cfg: Config, count: int) -> Views:
     batch, names, sources = _first_samples(cfg, count, seed)
     # What the device draws is a function of the step.
     seed_step(seed, rank=0, iteration=0)
-    inputs = _name_views(model.data_preprocessor(batch, True)['inputs'])
+    inputs = name_views(model.data_preprocessor(batch, True)['inputs'])
 
     encoded = EncodedViews(inputs, model.backbone, shuffle_keys=False)
     for name, task in model.tasks.items():

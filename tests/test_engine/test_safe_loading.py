@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -287,3 +288,65 @@ def test_other_files(tmp_path):
         load_safely(tmp_path / 'a.pth')
     with pytest.raises(FileNotFoundError, match='no checkpoint file .*b.pth'):
         load_safely(tmp_path / 'b.pth')
+
+
+_TOOLS_ON_A_PLAIN_CONFIG = """
+import sys
+sys.path.insert(0, 'tools')
+import test as test_tool
+import train
+from pathlib import Path
+
+config, trap, marker, runner = sys.argv[1:]
+options = ['--work-dir', config + '.run', '--cfg-options']
+options += [runner] if runner else ['log_level=ERROR']
+for tool, arguments in [
+        (train, [config, *options, 'load_from=' + trap]),
+        (train, [config, '--resume', trap, *options]),
+        (test_tool, [config, trap, *options])]:
+    try:
+        tool.main(arguments)
+    except Exception as error:
+        print('refused:', type(error).__name__, error)
+    else:
+        print('accepted')
+    assert not Path(marker).exists(), arguments
+"""
+
+
+@pytest.mark.parametrize('runner', ['', 'runner_type=Runner'])
+def test_tools_refuse_it_for_configs_of_others_too(tmp_path, runner):
+    """In a process of its own, where no other test has switched it on."""
+    for name in 'ab':
+        (tmp_path / 'images' / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / 'images' / name / '0.png'),
+                    np.zeros((32, 32, 3), np.uint8))
+    config = tmp_path / 'plain.py'
+    config.write_text(f"""
+default_scope = 'mmpretrain'
+model = dict(
+    type='ImageClassifier', backbone=dict(type='LeNet5', num_classes=2),
+    head=dict(type='ClsHead', loss=dict(type='CrossEntropyLoss')),
+    data_preprocessor=dict(num_classes=2))
+train_dataloader = test_dataloader = dict(
+    batch_size=2, sampler=dict(type='DefaultSampler'),
+    dataset=dict(
+        type='CustomDataset', data_root=r'{tmp_path / "images"}',
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')]))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+test_cfg = dict()
+test_evaluator = dict(type='Accuracy', topk=1)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+""")
+    marker = tmp_path / 'executed'
+    trap = write_trap(tmp_path / 'trap.pth', marker)
+    done = subprocess.run(
+        [sys.executable, '-c', _TOOLS_ON_A_PLAIN_CONFIG,
+         str(config), trap, str(marker), runner],
+        cwd=ROOT, text=True, capture_output=True)
+    said = [line for line in done.stdout.splitlines()
+            if line.startswith(('refused', 'accepted'))]
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(said) == 3
+    for line in said:
+        assert line.startswith('refused: UnsafeCheckpointError'), line

@@ -269,12 +269,12 @@ def test_bad_choices(kwargs, words):
         make_protocol(**kwargs)
 
 
-def _test_tool(voc, tmp_path, checkpoint, *options):
+def _test_tool(voc, tmp_path, checkpoint, *options, item='metrics'):
     out = tmp_path / 'metrics.json'
     _tool('test').main([
         R18, checkpoint, '--work-dir',
         str(tmp_path / 'run'), '--out',
-        str(out), '--out-item', 'metrics', '--cfg-options',
+        str(out), '--out-item', item, '--cfg-options',
         f'test_dataloader.dataset.data_root={voc}',
         'test_dataloader.dataset.image_size=32',
         'test_dataloader.num_workers=0', 'model.backbone.base_channels=8',
@@ -295,6 +295,11 @@ def test_evaluation_of_a_config(voc, tmp_path, checkpoint):
     scalars, = (tmp_path / 'run').glob('*/*.json')
     assert json.loads(scalars.read_text())['voc07/svm/mAP'] == result['mAP']
     assert result['choices']['pixels'].startswith('RGB, mean [123.675')
+
+
+def test_predictions_that_there_are_none_of_are_refused(voc, tmp_path):
+    with pytest.raises(ValueError, match='add --out-item metrics'):
+        _test_tool(voc, tmp_path, 'random', 'log_level=ERROR', item='pred')
 
 
 def test_evaluation_of_a_config_is_strict(voc, tmp_path, checkpoint):
@@ -349,6 +354,12 @@ def test_shipped_configs():
     assert r18.model.backbone.depth == 18
     assert r18.test_cfg.pool == 'avg' and r18.test_cfg.probes == ('svm', )
     assert r18.test_dataloader.dataset.image_size == 128
+
+
+def test_one_variable_names_the_backbone(monkeypatch):
+    monkeypatch.setenv('BACKBONE', 'resnet34')
+    for path in (R18, ROOT / 'configs/voc07/voc07_resnet50.py'):
+        assert Config.fromfile(path).model.backbone.depth == 34
 
 
 def test_progress_ends_complete():

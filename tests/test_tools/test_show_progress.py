@@ -135,3 +135,21 @@ def test_an_interrupt_ends_the_commands_children_too(tmp_path, number):
         time.sleep(.05)
     os.kill(child, signal.SIGKILL)
     pytest.fail('the child of the command went on')
+
+
+def test_a_step_that_hangs_does_not_eat_the_time_left():
+    progress = show_progress.Progress('Building', 0.)
+    for done in range(1, 5):
+        progress.read(f'[{done}/10] c++ a.cpp', 10. * done)
+    # Ten seconds a step, six to go, one of which has run for three.
+    assert progress.seconds_left(43.) == pytest.approx(57.)
+    # It runs for five minutes: five others are to come, at 340 s for five.
+    assert progress.seconds_left(340.) == pytest.approx(5 * 340. / 5)
+
+
+def test_after_the_last_step_no_time_is_promised():
+    progress = show_progress.Progress('Building', 0.)
+    for done in range(1, 4):
+        progress.read(f'[{done}/3] c++ a.cpp', 10. * done)
+    assert progress.seconds_left(30.) is None
+    assert progress.line(30.) == 'Building: step 3 of 3, 30 s passed'

@@ -140,6 +140,38 @@ def with_options(**options):
     return cfg
 
 
+@pytest.mark.parametrize('key, hint', [
+    ('optim_wraper.optimizer.lr', 'did you mean optim_wrapper'),
+    ('zzz', 'Nobody reads zzz: Top-level keys')])
+def test_an_option_that_nobody_reads_is_refused(key, hint):
+    with pytest.raises(ValueError, match=hint):
+        with_options(**{key: 1})
+
+
+def test_a_task_left_out_in_a_file_must_be_inherited(tmp_path):
+    (tmp_path / 'base.py').write_text(
+        'model = dict(tasks=dict(moco=dict(type="A"), densecl=dict()))')
+    child = tmp_path / 'child.py'
+    child.write_text('_base_ = "base.py"\nmodel = dict(tasks=dict(moco=None))')
+    assert command_line.read_config(str(child)).model.tasks == dict(
+        moco=None, densecl=dict())
+    grandchild = tmp_path / 'grandchild.py'
+    grandchild.write_text('_base_ = ["child.py"]')
+    assert command_line.read_config(str(grandchild)).model.tasks.moco is None
+    child.write_text('_base_ = "base.py"\nmodel = dict(tasks=dict(mocco=None))')
+    with pytest.raises(
+            ValueError, match='child.py leaves out the task "mocco" by None, '
+            'but what it inherits has moco, densecl'):
+        command_line.read_config(str(child))
+
+
+def test_a_work_dir_that_cannot_be_made(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(OSError, match='file/x cannot be made .*--work-dir'):
+        command_line.build_runner(Config(dict(work_dir=str(
+            tmp_path / 'file' / 'x'))))
+
+
 def test_an_option_that_comes_too_late_is_refused():
     """A variable has been put where it belongs when options are applied."""
     with pytest.raises(ValueError, match='data_root has no effect'):

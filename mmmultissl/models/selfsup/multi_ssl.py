@@ -182,7 +182,7 @@ class MultiSSL(BaseSelfSupervisor):
             dict[str, Tensor]: ``{task}.{loss}`` -> weighted loss.
         """
         views = EncodedViews(
-            _name_views(inputs), self.backbone, self.shuffle_bn)
+            name_views(inputs), self.backbone, self.shuffle_bn)
         self._encode_queries(views)
         self._update_momentum_encoders()
 
@@ -268,7 +268,7 @@ def _build_balancer(cfg: dict) -> nn.Module:
     return MODELS.build(cfg)
 
 
-def _name_views(
+def name_views(
         inputs: Union[Dict[str, Tensor], List[Tensor]]) -> Dict[str, Tensor]:
     if isinstance(inputs, dict):
         return inputs
