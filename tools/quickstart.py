@@ -6,6 +6,7 @@
 import argparse
 import fcntl
 import os
+import re
 import shutil
 import signal
 import sys
@@ -18,6 +19,7 @@ from step_runner import Runner, Step
 
 OUT = Path('work_dirs/quickstart')
 DATA, RUNS = OUT / 'data', OUT / 'runs'
+PACKAGE = Path('mmmultissl')
 # Sides of the images in the evaluation, in pixels.
 SIZE = '96'
 # Run, what it is called, config of its pretraining.
@@ -32,6 +34,24 @@ NOTE = ('Generated images, one seed, minutes of training: the numbers show '
         'that the chain works and what kind of difference to look for. They '
         'say nothing about photographs, and cannot be compared with '
         'published ones.')
+
+
+def with_parents(config: str) -> Tuple[Path, ...]:
+    """List a config and those that it inherits from, in this checkout.
+
+    Args:
+        config (str): Its path.
+
+    Returns:
+        tuple[Path]: The files.
+    """
+    file = Path(config)
+    stated = re.search(r'^_base_ = (\[.*?\]|\S+)', file.read_text(),
+                       re.MULTILINE | re.DOTALL)
+    # Parents in other packages have a double colon.
+    names = re.findall(r"'(.*?)'", stated[1]) if stated else []
+    return (file, *(each for name in names if '::' not in name
+                    for each in with_parents(str(file.parent / name))))
 
 
 def make_steps(python: str) -> List[Step]:
@@ -50,8 +70,9 @@ def make_steps(python: str) -> List[Step]:
         return Step(
             f'evaluate_{run}', f'Evaluating {title}', 40,
             (python, 'tools/voc07.py', config, checkpoint, '--probes', 'svm',
-             'knn', '--data-root', str(DATA), '--size', SIZE, '--num-workers',
-             '1', '--out', str(out)), needs, out)
+             'knn', '--neighbours', '20', '--data-root', str(DATA), '--size',
+             SIZE, '--num-workers', '1', '--out', str(out)), needs, out,
+            with_parents(config))
 
     def detection(run: str, title: str, option: str,
                   needs: Tuple[str, ...]) -> Step:
@@ -61,18 +82,19 @@ def make_steps(python: str) -> List[Step]:
             (python, 'tools/train.py', DETECTOR, '--work-dir', str(work),
              '--resume', '--cfg-options', option, 'randomness.seed=0',
              'train_dataloader.num_workers=1', 'val_dataloader.num_workers=1'),
-            needs, work)
+            needs, work, with_parents(DETECTOR))
 
     steps = [
         Step('data', 'Generating images', 30,
-             (python, 'tools/make_demo_images.py', str(DATA)), (), DATA)
+             (python, 'tools/make_demo_images.py', str(DATA)), (), DATA,
+             tuple(sorted(PACKAGE.glob('datasets/demo_*.py'))))
     ]
     for run, title, config in PRETRAININGS:
         work = RUNS / run / 'pretrain'
         steps.append(
             Step(f'pretrain_{run}', f'Pretraining {title}', 150,
                  (python, 'tools/train.py', config, '--work-dir', str(work),
-                  '--resume'), ('data', ), work))
+                  '--resume'), ('data', ), work, with_parents(config)))
     last = {
         run: RUNS / run / 'pretrain/last_checkpoint'
         for run, _, _ in PRETRAININGS
@@ -97,7 +119,8 @@ def make_steps(python: str) -> List[Step]:
               '--out', str(OUT / 'report.html'), '--text',
               str(OUT / 'report.txt'), '--title', 'mmmultissl quickstart',
               '--note', NOTE),
-             tuple(step.name for step in steps), OUT / 'report.html'))
+             tuple(step.name for step in steps), OUT / 'report.html',
+             tuple(sorted(PACKAGE.glob('visualization/report/*.py')))))
     return steps
 
 

@@ -32,6 +32,8 @@ class Step(NamedTuple):
         needs (tuple[str]): Names of the steps that must be done before.
         output (Path | None): What it writes; removed where another command
             left it. Defaults to None.
+        files (tuple[Path]): Files of the checkout that it depends on: where
+            one has changed, the step is done again. Defaults to none.
     """
     name: str
     title: str
@@ -39,6 +41,7 @@ class Step(NamedTuple):
     command: Tuple[str, ...]
     needs: Tuple[str, ...] = ()
     output: Optional[Path] = None
+    files: Tuple[Path, ...] = ()
 
 
 def words_of(step: Step) -> List[str]:
@@ -117,9 +120,11 @@ class Runner:
         self.paces: List[Tuple[float, float]] = []
         self.keys: Dict[str, str] = {}
         for step in steps:
-            # A step depends on its command and on the steps before it.
-            text = json.dumps(
-                [step.command, *(self.keys[need] for need in step.needs)])
+            # A step depends on its command, on files and on earlier steps.
+            text = json.dumps([
+                step.command, *(file.read_text() for file in step.files),
+                *(self.keys[need] for need in step.needs)
+            ])
             self.keys[step.name] = hashlib.sha256(text.encode()).hexdigest()
 
     def run(self) -> int:
