@@ -75,6 +75,18 @@ def test_another_command_runs_its_step_and_those_after_it_again(
     assert not old.exists()
 
 
+def test_a_changed_file_runs_its_step_and_those_after_it_again(
+        tools, step, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text('x = 1')
+    steps = [step('a'), step('b')._replace(files=(config, )),
+             step('c', needs=('b', ))]
+    assert run(tools, steps, tmp_path / 'out', 1) == 0
+    config.write_text('x = 2')
+    assert run(tools, steps, tmp_path / 'out', 1) == 0
+    assert (tmp_path / 'order').read_text().split() == [*'abc', *'bc']
+
+
 def test_a_failure_ends_the_others_and_their_work_is_continued(
         tools, step, tmp_path, capsys):
     kept = tmp_path / 'kept'
@@ -147,6 +159,12 @@ def test_lines_tell_what_runs_and_how_long_all_takes(tools, tmp_path):
 # The quickstart
 
 
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch):
+    """Be where the quickstart's paths begin."""
+    monkeypatch.chdir(TOOLS.parent)
+
+
 def test_the_steps_of_the_quickstart_are_sound(tools):
     steps = tools['quickstart'].make_steps('python')
     seen = set()
@@ -162,6 +180,23 @@ def test_the_steps_of_the_quickstart_are_sound(tools):
         'data', 'pretrain', 'evaluate', 'detect', 'report'}
     outputs = [each.output for each in steps]
     assert None not in outputs and len(set(outputs)) == len(outputs)
+
+
+def test_the_parents_of_a_config_are_those_that_mmengine_reads(tools):
+    from mmengine.config import Config
+
+    def parents(file):
+        found = {file.resolve()}
+        for name in Config._get_base_files(str(file)):
+            if '::' not in name:
+                found |= parents(file.parent / name)
+        return found
+
+    quickstart = tools['quickstart']
+    for config in (quickstart.DETECTOR, quickstart.PRETRAININGS[1][2]):
+        named = {file.resolve() for file in quickstart.with_parents(config)}
+        assert named == parents(TOOLS.parent / config)
+        assert len(named) > 4
 
 
 def test_the_three_pretrainings_differ_in_their_tasks_alone(tools):
