@@ -356,12 +356,6 @@ def test_shipped_configs():
     assert r18.test_dataloader.dataset.image_size == 128
 
 
-def test_one_variable_names_the_backbone(monkeypatch):
-    monkeypatch.setenv('BACKBONE', 'resnet34')
-    for path in (R18, ROOT / 'configs/voc07/voc07_resnet50.py'):
-        assert Config.fromfile(path).model.backbone.depth == 34
-
-
 def test_progress_ends_complete():
     file = io.StringIO()
     progress = Progress('work', 3., file)

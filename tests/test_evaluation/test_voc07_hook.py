@@ -1,6 +1,11 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """A run with the hook ends bit for bit where one without it ends."""
 import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +15,11 @@ from torch.testing import assert_close
 
 from mmmultissl.engine.hooks import VOC07Hook
 from mmmultissl.engine.runner import StrictRunner
+from mmmultissl.evaluation.voc07.command import main
 
 from .tiny_voc import make_tiny_voc
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 _base_ = 'mmmultissl::multissl/multissl_moco-densecl_resnet18_1xb64-coslr-100e_folder-96px.py'
 view_pipeline = _base_.view_pipeline
@@ -112,21 +119,48 @@ def test_metrics_are_mmengines_scalars(runs):
     assert not list((runs[2] / 'with').rglob('voc07*'))
 
 
-def test_figures_are_those_of_the_command(runs, capsys):
-    from mmmultissl.evaluation.voc07.command import main
-    _, _, folder, voc = runs
+def _check_by_the_command(voc, folder):
+    """Compare the figures with those of the checkpoint."""
     result = main([
-        str(voc / 'config.py'), str(folder / 'with/iter_4.pth'),
+        str(voc / 'config.py'), str(folder / 'iter_4.pth'),
         '--data-root', str(voc), '--size', '32', '--stages', 'all',
         '--probes', 'svm', 'low_shot', 'knn', '--costs', '1', '0.1',
         '--shots', '2', '--samples', '2', '--neighbours', '3',
         '--device', 'cpu', '--num-workers', '0', '--work-dir',
         str(folder / 'command')])
-    line = _scalars(folder / 'with')[-1]
+    line = _scalars(folder)[-1]
     assert line['step'] == 4
     assert line['voc07/svm/mAP'] == result['mAP']
     assert line['voc07/knn/mAP'] == result['knn']['mAP']
     assert line['voc07/low_shot/k2'] == result['low_shot']['shots']['2']['mAP']
+
+
+def test_figures_are_those_of_the_command(runs):
+    _check_by_the_command(runs[3], runs[2] / 'with')
+
+
+@pytest.mark.slow
+def test_two_processes(runs, tmp_path):
+    voc = runs[3]
+    states = []
+    for name, hooks in (('without', []), ('with', [_hook(voc)])):
+        path = tmp_path / f'{name}.py'
+        path.write_text(
+            CONFIG.format(voc=str(voc)) + f'custom_hooks = {hooks!r}\n')
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            port = s.getsockname()[1]
+        subprocess.run([
+            sys.executable, '-m', 'torch.distributed.run',
+            '--nproc_per_node=2', f'--master_port={port}',
+            str(ROOT / 'tools/train.py'), str(path), '--launcher', 'pytorch',
+            '--work-dir', str(tmp_path / name)
+        ], check=True, cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1'))
+        states.append(
+            torch.load(tmp_path / name / 'iter_4.pth', weights_only=True))
+    for key in ('state_dict', 'optimizer'):
+        assert_close(states[0][key], states[1][key], rtol=0, atol=0)
+    _check_by_the_command(voc, tmp_path / 'with')
 
 
 @pytest.mark.parametrize('options, expected', [

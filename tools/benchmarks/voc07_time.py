@@ -1,8 +1,10 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Time of the SVM and low-shot SVM, and their mAP beside scikit-learn's.
 
-    python tools/voc07_svm.py configs/voc07/svm_resnet18_128px.py random --save-features FEATURES.npy
-    python tools/benchmarks/voc07_time.py FEATURES.npy --data-root data/VOCdevkit/VOC2007
+    python tools/voc07_svm.py configs/voc07/svm_resnet18_128px.py random \\
+        --save-features FEATURES.npy
+    python tools/benchmarks/voc07_time.py FEATURES.npy \\
+        --data-root data/VOCdevkit/VOC2007
 
 First the features as they are, on a few classes, by both solvers: full SVM
 and every number of shots. Then a set of VOC2007's size, 5,011 + 4,952 images
@@ -31,6 +33,11 @@ NUM_TRAIN, NUM_TEST = 5011, 4952
 
 
 def parse_args() -> argparse.Namespace:
+    """Parse the arguments.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('features', help='npy, of trainval and test')
     parser.add_argument('--data-root', default='data/VOCdevkit/VOC2007')
@@ -145,6 +152,7 @@ def compare(data: tuple, preset: str, count: int, name: str) -> None:
 
 
 def main() -> None:
+    """Compare, and take the time."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     lists = read_voc_lists(args.data_root)

@@ -106,6 +106,7 @@ class VOC07Hook(Hook):
             sampler=dict(type='DefaultSampler', shuffle=False),
             dataset=dataset)
         self._loader = None
+        self._told = False
 
     def before_train(self, runner) -> None:
         """Read the lists, so that what is missing stops the run at once.
@@ -178,7 +179,7 @@ class VOC07Hook(Hook):
             for name, value in metrics.items() if '/AP/' not in name
         }
         # The choices once, the figures each time.
-        if not getattr(self, '_told', False):
+        if not self._told:
             runner.logger.info(f'\n{words[0]}')
             self._told = True
         runner.logger.info(f'Iter({step}) ' + ', '.join(

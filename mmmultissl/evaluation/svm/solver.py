@@ -24,7 +24,7 @@ Shapes: P problems, N samples, D features, R directions of the eigenbasis
 (D, or N where that is smaller).
 """
 import copy
-from typing import Callable, Optional, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -119,7 +119,8 @@ class BatchedLinear:
             self.samples = basis * power.clamp(min=0).sqrt()
         self._samples32 = self.samples.float()
         self._squares32 = self._samples32.square()
-        self._gram32 = None
+        # Filled when first needed; a copy by `with_loss` has the same dict.
+        self._kept: Dict[str, Tensor] = {}
 
     def with_loss(self, loss: Loss, tol: float) -> 'BatchedLinear':
         """Solve other problems of the same samples, in the same eigenbasis.
@@ -274,14 +275,15 @@ class BatchedLinear:
             Tensor: The steps, (P, R).
         """
         samples = self._samples32
-        if self._gram32 is None:
-            self._gram32 = samples @ samples.T
+        if 'gram' not in self._kept:
+            self._kept['gram'] = samples @ samples.T
+        whole = self._kept['gram']
         seen = residual @ samples.T
         dual = torch.zeros_like(seen)
         for p, row in enumerate(curvature):
             inside = row.nonzero()[:, 0]
             root = row[inside].sqrt()
-            gram = self._gram32[inside[:, None], inside]
+            gram = whole[inside[:, None], inside]
             gram *= root[:, None] * root
             gram.diagonal().add_(1)
             right = (root * seen[p, inside])[:, None]

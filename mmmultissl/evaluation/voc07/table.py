@@ -75,10 +75,11 @@ def _shot_table(stage: Dict) -> List[str]:
         return []
     rows = [('low-shot', 'mAP', 'std', 'min', 'max', 'cost', 'classes')]
     for k, row in stage['low_shot']['shots'].items():
-        rows.append((f'k={k}', *(f'{row[name]:.2f}'
-                                 for name in ('mAP', 'std', 'min', 'max')),
-                     f'{row["cost"]:.3g}', str(row['classes'])) if row['classes']
-                    else (f'k={k}', '-', '-', '-', '-', '-', '0'))
+        figures = ['-'] * 5
+        if row['classes']:
+            figures = [f'{row[n]:.2f}' for n in ('mAP', 'std', 'min', 'max')]
+            figures.append(f'{row["cost"]:.3g}')
+        rows.append((f'k={k}', *figures, str(row['classes'])))
     lines = _lay_out(rows)
     if any(row['left_out'] for row in stage['low_shot']['shots'].values()):
         lines.append('Classes with too few images for k shots are left out '
