@@ -141,7 +141,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             share = subset(annotations, images)
             name = f'instances_train2017.{fold}@{percent:g}.json'
             write_text_atomically(json.dumps(share), out / name)
-            print(f'[{done}/{len(wanted)}] {out / name}: {len(images)} images, '
+            print(f'[{done}/{len(wanted)}] {out / name}: '
+                  f'{len(images)} images, '
                   f'{len(share["annotations"])} objects, '
                   f'{time.monotonic() - start:.0f} s passed', flush=True)
     except (ValueError, OSError) as error:

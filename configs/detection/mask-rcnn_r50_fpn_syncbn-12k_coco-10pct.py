@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-# Mask R-CNN R50-FPN, 10 % of COCO's labels (tools/coco_subset.py), 12,000 iterations.
+# Mask R-CNN R50-FPN, 10 % of COCO's labels, 12,000 iterations.
+# tools/coco_subset.py writes the labels.
 _base_ = './mask-rcnn_r50_fpn_syncbn-12k_coco.py'
 
 train_dataloader = dict(
