@@ -237,7 +237,7 @@ def test_neighbours_are_those_of_a_search_one_by_one():
 
 
 def test_the_share_of_right_neighbours():
-    image = neighbours.TestImage
+    image = neighbours.ShownImage
     images = [image('', frozenset(names), '')
               for names in ('a', 'ab', 'b', 'c')]
     right = neighbours.classes_shared(images)

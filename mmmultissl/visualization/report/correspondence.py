@@ -10,7 +10,7 @@ from mmmultissl.models.tasks.densecl import match_cells, unit_cells
 from .encoders import last_maps
 from .page import Section, paragraphs, table
 from .pictures import data_uri, read_image
-from .test_images import TestImage
+from .shown_images import ShownImage
 from .tracked_view import Crop, make_view, view_steps
 
 # Cells of a ResNet's last map have a stride of 32 pixels.
@@ -88,13 +88,13 @@ def find_matches(model: BaseModel, first: List[np.ndarray],
 
 
 def correspondence_section(encoders: Dict[str, BaseModel], config: Config,
-                           images: List[TestImage]) -> Section:
+                           images: List[ShownImage]) -> Section:
     """Draw the matches of every run between the same pairs of views.
 
     Args:
         encoders (dict[str, BaseModel]): Run to encoder.
         config (Config): A pretraining config, whose views are taken.
-        images (list[TestImage]): Test images, the first of which are used.
+        images (list[ShownImage]): Test images, the first of which are used.
 
     Returns:
         Section: The section.

@@ -9,7 +9,7 @@ from torch import Tensor
 from .page import Section, colour_key, paragraphs
 from .pictures import Thumbnails
 from .svg import colour, scatter_plot
-from .test_images import TestImage
+from .shown_images import ShownImage
 
 _MOST = 500
 _COLOURS = 8
@@ -34,13 +34,13 @@ def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
         random_state=seed).fit_transform(features)
 
 
-def embedding_section(features: Dict[str, Tensor], images: List[TestImage],
+def embedding_section(features: Dict[str, Tensor], images: List[ShownImage],
                       thumbnails: Thumbnails) -> Section:
     """Draw one plot per run.
 
     Args:
         features (dict[str, Tensor]): Run to unit vectors, (images, D).
-        images (list[TestImage]): What they are of.
+        images (list[ShownImage]): What they are of.
         thumbnails (Thumbnails): Takes the pictures.
 
     Returns:

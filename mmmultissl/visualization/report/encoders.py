@@ -42,7 +42,7 @@ def load_encoder(run: Run, config: Config) -> BaseModel:
     return model.eval()
 
 
-def test_features(model: BaseModel, config: Config, data_root: str, size: int,
+def shown_features(model: BaseModel, config: Config, data_root: str, size: int,
                   progress: Callable[[int], None]) -> Tensor:
     """Compute the pooled features of VOC's test images.
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .page import Section, paragraphs
 from .pictures import Thumbnails
-from .test_images import TestImage
+from .shown_images import ShownImage
 
 _NEIGHBOURS = 5
 _QUERIES = 8
@@ -42,11 +42,11 @@ def share_right(found: np.ndarray, right: np.ndarray) -> float:
     return 100 * float(np.take_along_axis(right, found, 1).mean())
 
 
-def classes_shared(images: List[TestImage]) -> np.ndarray:
+def classes_shared(images: List[ShownImage]) -> np.ndarray:
     """Say which images have a class in common.
 
     Args:
-        images (list[TestImage]): The images.
+        images (list[ShownImage]): The images.
 
     Returns:
         np.ndarray: (N, N) bool.
@@ -58,13 +58,13 @@ def classes_shared(images: List[TestImage]) -> np.ndarray:
     return member @ member.T > 0
 
 
-def neighbours_section(features: Dict[str, Tensor], images: List[TestImage],
+def neighbours_section(features: Dict[str, Tensor], images: List[ShownImage],
                        thumbnails: Thumbnails) -> Section:
     """Show some images with their neighbours in every run.
 
     Args:
         features (dict[str, Tensor]): Run to unit vectors, (images, D).
-        images (list[TestImage]): What they are of.
+        images (list[ShownImage]): What they are of.
         thumbnails (Thumbnails): Takes the pictures.
 
     Returns:
@@ -104,13 +104,13 @@ def neighbours_section(features: Dict[str, Tensor], images: List[TestImage],
                    f'<div class=grid>{cards}</div>')
 
 
-def _picture(image: TestImage, thumbnails: Thumbnails) -> str:
+def _picture(image: ShownImage, thumbnails: Thumbnails) -> str:
     label = escape(', '.join(sorted(image.classes)))
     return (f'<span class="thumb {thumbnails.add(image.path)}" role=img '
             f'aria-label="{label}" title="{label}"></span>')
 
 
-def _marked(image: TestImage, right: bool, thumbnails: Thumbnails) -> str:
+def _marked(image: ShownImage, right: bool, thumbnails: Thumbnails) -> str:
     kind, sign = ('right', '✓') if right else ('wrong', '✗')
     return (f'<div class={kind}>{_picture(image, thumbnails)}<b>{sign}</b>'
             '</div>')

@@ -11,13 +11,13 @@ from .correspondence import correspondence_section
 from .curves import curves_section
 from .detections import detections_section
 from .embedding import embedding_section
-from .encoders import load_encoder, test_features
+from .encoders import load_encoder, shown_features
 from .neighbours import neighbours_section
 from .page import page, paragraphs
 from .pictures import Thumbnails
 from .runs import Run
+from .shown_images import read_shown_images
 from .table import results_section
-from .test_images import read_test_images
 
 
 def write_report(runs: Sequence[Run],
@@ -44,14 +44,14 @@ def write_report(runs: Sequence[Run],
     """
     # A random backbone has the architecture of the others.
     config = next(run.pretraining.config for run in runs if run.pretraining)
-    images = read_test_images(data_root)
+    images = read_shown_images(data_root)
     done = Progress('report', len(runs) * len(images) * 2)
     thumbnails = Thumbnails()
     encoders, features = {}, {}
     for run in runs:
         own = run.pretraining.config if run.pretraining else config
         encoders[run.name] = load_encoder(run, own)
-        features[run.name] = test_features(encoders[run.name], own, data_root,
+        features[run.name] = shown_features(encoders[run.name], own, data_root,
                                            size, done)
     sections = [results_section(runs), curves_section(runs)]
     for make in (lambda: embedding_section(features, images, thumbnails),

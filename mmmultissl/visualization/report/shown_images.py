@@ -7,7 +7,7 @@ from typing import List, NamedTuple
 from mmmultissl.evaluation.svm import read_voc_lists
 
 
-class TestImage(NamedTuple):
+class ShownImage(NamedTuple):
     """A test image.
 
     Attributes:
@@ -19,18 +19,15 @@ class TestImage(NamedTuple):
     classes: frozenset
     main: str
 
-    # pytest takes classes of this name for tests.
-    __test__ = False
 
-
-def read_test_images(data_root: str) -> List[TestImage]:
+def read_shown_images(data_root: str) -> List[ShownImage]:
     """Read the test list, in the order of ``VOC07Images``.
 
     Args:
         data_root (str): Folder of one year, such as ``VOCdevkit/VOC2007``.
 
     Returns:
-        list[TestImage]: The images.
+        list[ShownImage]: The images.
 
     Raises:
         FileNotFoundError: If lists or annotations are missing.
@@ -43,7 +40,7 @@ def read_test_images(data_root: str) -> List[TestImage]:
                             for index, label in enumerate(labels)
                             if label == 1)
         found.append(
-            TestImage(
+            ShownImage(
                 str(root / 'JPEGImages' / f'{name}.jpg'), present,
                 _main_class(root / 'Annotations' / f'{name}.xml')))
     return found
