@@ -23,7 +23,7 @@ from mmmultissl.datasets.demo_things import DRAWN, clutter
 # second it is marked difficult.
 _HIDDEN, _DIFFICULT = .2, .45
 # Area of a usual thing's box, as a fraction of the image's.
-_AREA = .085
+_AREA = .13
 
 
 class SceneObject(NamedTuple):
@@ -81,9 +81,9 @@ def _try_scene(rng: np.random.Generator, size: int) -> Scene:
     fine = size * FINE
     # Few classes a scene, several things of each: as in photographs.
     classes = rng.permutation(list(DRAWN))[:rng.choice([1, 2, 3],
-                                                       p=[.35, .45, .2])]
-    plan = list(rng.choice(classes, int(rng.integers(3, 6))))
-    plan += [''] * int(rng.integers(0, 3))
+                                                       p=[.5, .4, .1])]
+    plan = list(rng.choice(classes, int(rng.integers(2, 5))))
+    plan += [''] * int(rng.integers(0, 2))
     plan = [str(name) for name in rng.permutation(plan)]
     outside = 'aeroplane' in plan or rng.random() < .6
     canvas, horizon = (landscape if outside else room)(rng, fine)
