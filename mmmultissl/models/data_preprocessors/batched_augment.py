@@ -19,8 +19,8 @@ from mmmultissl.datasets.transforms.pillow_arithmetic import (
 
 # ITU-R 601-2 in the order blue, green, red, with Pillow's 16 bits.
 _LUMINANCE = (7471 / 65536, 38470 / 65536, 19595 / 65536)
-# Which of (value, rising, low, falling) is blue, green and red in each sixth of
-# the circle, from red on.
+# Which of (value, rising, low, falling) is blue, green and red in each sixth
+# of the circle, from red on.
 _SEXTANTS = ((2, 1, 0), (2, 0, 3), (1, 0, 2), (0, 3, 2), (0, 2, 1), (3, 2, 0))
 
 
