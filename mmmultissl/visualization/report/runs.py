@@ -9,7 +9,6 @@ from mmengine.config import Config
 
 from mmmultissl.engine.checkpoint import (find_latest_complete,
                                           load_checkpoint)
-from mmmultissl.utils.command_line import read_config
 
 PRETRAINING, EVALUATION, DETECTION = 'pretrain', 'voc07.json', 'detect'
 RANDOM = 'random'
@@ -36,7 +35,7 @@ class WorkDir:
                 'a training run: give it as --work-dir to tools/train.py '
                 'first.')
         self.checkpoint = checkpoint
-        self.config: Config = read_config(str(configs[-1]))
+        self.config: Config = Config.fromfile(configs[-1])
 
     @functools.cached_property
     def updates(self) -> int:
