@@ -2,9 +2,10 @@
 # What tools/quickstart.sh runs: minutes on two cores, on generated images.
 # ResNet-18 with a quarter of the channels on 64-px crops. All settings are
 # our choice, made on a set of another seed. Group norm, since a single process
-# has nobody to shuffle keys with: with batch norm, query and positive share
-# the statistics of their batch, which the queue does not, so the losses fell
-# while all images came to look the same (MoCo, arXiv:1911.05722, section 3.3).
+# has nobody to shuffle keys with: under batch norm the loss fell while the
+# features of all images became parallel. A likely reason is that query and
+# positive share the statistics of their batch and the queue does not (MoCo,
+# arXiv:1911.05722, section 3.3).
 _base_ = '../multissl/multissl_moco-densecl_resnet18_1xb64-coslr-100e_folder-96px.py'
 
 view_pipeline = _base_.view_pipeline
