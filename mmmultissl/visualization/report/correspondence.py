@@ -182,7 +182,7 @@ def _card(name: str, pair: Tuple[np.ndarray, np.ndarray], matches: Matches,
             parts.append(
                 f'<path d="M{start[0]:.0f} {start[1]:.0f}L{end[0]:.0f} '
                 f'{end[1]:.0f}" {style} stroke-width="1.8" '
-                'stroke-opacity=".85"/>')
+                f'stroke-opacity="{.9 if right else .5}"/>')
             for x, y in (start, end):
                 parts.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r=3 '
                              f'fill="var(--{"right" if right else "wrong"})"'

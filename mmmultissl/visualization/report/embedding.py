@@ -75,8 +75,9 @@ def embedding_section(features: Dict[str, Tensor], images: List[ShownImage],
         't-SNE keeps neighbourhoods only: sizes of groups, the gaps between '
         'them and directions mean nothing. Judge by the results, not by this '
         'picture.')
+    key = colour_key(names, paints)
     return Section('Embedding', caption,
-                   colour_key(names, paints) + f'<div class=grid>{body}</div>')
+                   f'{key}<div class="grid plots">{body}</div>')
 
 
 def _colour_of(name: str, frequent: Sequence[str]) -> str:

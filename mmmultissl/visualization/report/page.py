@@ -52,7 +52,10 @@ svg .soft { fill: var(--soft); }
   font-size: 12px; line-height: 1.25em; text-align: center; color: #fff;
   border-radius: 4px; }
 .right b { background: #1668b0; } .wrong b { background: #b3500a; }
-.grid + .grid { margin-top: 1rem; }
+.grid + .grid, .wide + .grid { margin-top: 1rem; }
+.wide + p { margin-top: .8rem; }
+.plots { grid-template-columns: repeat(auto-fit,
+  minmax(min(14rem, 100%), 1fr)); }
 .pairs { grid-template-columns: repeat(auto-fit,
   minmax(min(24rem, 100%), 1fr)); }
 .boxes { grid-template-columns: repeat(auto-fit,
