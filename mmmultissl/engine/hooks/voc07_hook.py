@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Iterator, Optional, Sequence, Union
 
 import torch
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
@@ -28,7 +28,8 @@ class VOC07Hook(Hook):
 
     The training is not touched: a copy of the backbone is evaluated, and the
     random generators are given back, so a run with this hook ends bit for bit
-    where one without it ends. All processes compute features; the first one
+    where one without it ends. All processes compute features, with the first
+    one's statistics of batch norm, as the checkpoint has them; the first one
     solves. The metrics go to ``scalars.json`` and whatever else the
     visualizer writes to, as ``voc07/knn/mAP`` and the like; the figures also
     go to the log. There is no other file.
@@ -163,6 +164,10 @@ class VOC07Hook(Hook):
     def _evaluate(self, runner, step: int) -> None:
         from mmmultissl.evaluation.voc07 import evaluate_voc07, metrics_of
         encoder = self._encoder(runner)
+        # Batch norm counts in each process by itself; the checkpoint has the
+        # first one's.
+        for buffer in encoder.backbone.buffers():
+            broadcast(buffer)
         words = []
         result = evaluate_voc07(
             encoder,
