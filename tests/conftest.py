@@ -1,11 +1,16 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Common set-up: every test starts from one seed and one thread count."""
+import os
 import random
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
+
+# Configs read these, and somebody may have exported them.
+for _name in ('BACKBONE', 'COCO_FOLD', 'COCO_ROOT', 'VOC_ROOT'):
+    os.environ.pop(_name, None)
 
 # Small tensors: more threads only wait for each other.
 torch.set_num_threads(1)

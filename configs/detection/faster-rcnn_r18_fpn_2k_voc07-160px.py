@@ -16,7 +16,9 @@ test_dataloader = val_dataloader
 
 model = dict(
     backbone=dict(depth=_base_.small_backbone.depth),
-    neck=dict(in_channels=_base_.small_backbone.widths),
+    neck=dict(
+        in_channels=_base_.small_backbone.widths,
+        out_channels=_base_.small_fpn),
     **_base_.small)
 model['roi_head']['bbox_head']['num_classes'] = 20
 

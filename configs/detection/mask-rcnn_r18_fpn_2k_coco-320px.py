@@ -22,7 +22,12 @@ test_evaluator = dict(metric='bbox')
 
 model = dict(
     backbone=dict(depth=_base_.small_backbone.depth),
-    neck=dict(in_channels=_base_.small_backbone.widths),
+    neck=dict(
+        in_channels=_base_.small_backbone.widths,
+        out_channels=_base_.small_fpn),
     **_base_.small)
+model['roi_head'].update(
+    mask_roi_extractor=dict(out_channels=_base_.small_fpn),
+    mask_head=dict(in_channels=_base_.small_fpn))
 
 default_hooks = dict(checkpoint=dict(interval=500))

@@ -81,8 +81,11 @@ class StrictRunner(Runner):
         except FileNotFoundError as error:
             if error.errno is None:
                 raise  # one of ours, which says it all
+            hint = ('' if 'semi_anns' not in str(error.filename) else
+                    ' (tools/coco_subset.py writes it)')
             raise FileNotFoundError(
-                f'There is no {error.filename}, which the data set needs: '
+                f'There is no {error.filename}, which the data set needs'
+                f'{hint}: '
                 'set data_root of the dataset (--cfg-options '
                 'train_dataloader.dataset.data_root=DIR, and the same for '
                 'val and test; the detection configs read COCO_ROOT and '

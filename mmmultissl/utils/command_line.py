@@ -182,7 +182,9 @@ def _check_variables(cfg: Config, options: dict) -> None:
             f'{key} has no effect: {name} is a variable of the config file, '
             'which was used when the file was read; set what it was put into, '
             'such as train_dataloader.dataset.data_root, or write a config '
-            'that inherits this one.')
+            'that inherits this one.' +
+            (' The network of all configs is the environment variable '
+             'BACKBONE.' if name.endswith('backbone') else ''))
 
 
 class SpacedDictAction(DictAction):

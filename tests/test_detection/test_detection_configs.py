@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Every detection config says what its name and the docs say, and builds."""
+import copy
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -35,12 +36,16 @@ SCHEDULES = {
 
 
 @lru_cache(maxsize=None)
+def _read(name):
+    return Config.fromfile(FOLDER / name)
+
+
 def shipped(name):
-    """Read a config by path, once for all that only look at it.
+    """Read a config by path; a copy, for building a detector changes it.
 
     Inheritance by the package's name is what test_detection_runs.py uses.
     """
-    return Config.fromfile(FOLDER / name)
+    return copy.deepcopy(_read(name))
 
 
 @pytest.fixture(autouse=True)

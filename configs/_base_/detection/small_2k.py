@@ -3,11 +3,17 @@
 # `small` changes of a detector for images of 160 to 320 px.
 _base_ = './schedule_1x.py'
 
+# mmdet's pyramid of 256 channels, and 1,024 units on 512 to 1,000 proposals of
+# an image, would take most of the time on a CPU.
+small_fpn = 128
 small = dict(
-    rpn_head=dict(anchor_generator=dict(scales=[4])),
-    # mmdet's 1,024 units on 512 to 1,000 proposals of an image would take
-    # most of the time on a CPU.
-    roi_head=dict(bbox_head=dict(fc_out_channels=256)),
+    rpn_head=dict(
+        in_channels=small_fpn,
+        feat_channels=small_fpn,
+        anchor_generator=dict(scales=[4])),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=small_fpn),
+        bbox_head=dict(in_channels=small_fpn, fc_out_channels=256)),
     train_cfg=dict(
         rpn_proposal=dict(max_per_img=500), rcnn=dict(sampler=dict(num=128))),
     test_cfg=dict(rpn=dict(max_per_img=300)))
