@@ -192,3 +192,15 @@ def test_what_cannot_work_is_said_at_once(runs, tmp_path):
         VOC07Hook('anywhere', at_end=False)
     with pytest.raises(ValueError, match='svm has no choice cost'):
         VOC07Hook('anywhere', svm=dict(cost=1.))
+
+
+def test_the_documentations_hook():
+    text = (ROOT / 'docs/voc07.md').read_text()
+    block = text.split('```python\n')[1].split('```')[0]
+    found = {}
+    exec(block, found)
+    options, = found['custom_hooks']
+    assert options.pop('type') == 'mmmultissl.VOC07Hook'
+    hook = VOC07Hook(**options)
+    assert hook.interval == 5000 and hook.protocol.pool == 'avg'
+    assert hook.protocol.probes == ('svm', 'knn')
