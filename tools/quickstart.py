@@ -68,7 +68,7 @@ def make_steps(python: str) -> List[Step]:
                    needs: Tuple[str, ...]) -> Step:
         out = RUNS / run / 'voc07.json'
         return Step(
-            f'evaluate_{run}', f'Evaluating {title}', 40,
+            f'evaluate_{run}', f'Evaluating {title}', 30,
             (python, 'tools/voc07.py', config, checkpoint, '--probes', 'svm',
              'knn', '--neighbours', '20', '--data-root', str(DATA), '--size',
              SIZE, '--num-workers', '1', '--out', str(out)), needs, out,
