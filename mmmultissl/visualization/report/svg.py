@@ -5,7 +5,7 @@ from html import escape
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 WIDTH, HEIGHT = 480, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 10, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 16, 10, 34
 
 
 def colour(index: int) -> str:
