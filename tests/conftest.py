@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
 
 # Configs read these, and somebody may have exported them.
 for _name in ('BACKBONE', 'COCO_FOLD', 'COCO_ROOT', 'VOC_ROOT'):
@@ -25,3 +26,12 @@ def seeded():
     hub = MessageHub.get_current_instance()
     hub.update_info('iter', 0)
     hub.update_info('max_iters', 1)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def own_scope():
+    """Keep the default scope that the tests of a file set, by building a
+    runner for example, from those of the next."""
+    before = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict = before
