@@ -37,7 +37,7 @@ def test_variants(tmp_path):
     assert spatial.query_views == ('rotated', )
     assert foreground.temperature == 0.1
     data = cfg.train_dataloader.dataset
-    assert gap.head.mlp[-1].out_features == 2 * data.max_gap
+    assert gap.head.out[-1].out_features == 2 * data.max_gap
     assert 0 in data.rotations
 
 

@@ -158,18 +158,31 @@ def test_layout_embedding_keeps_where_things_are():
 def test_default_layout_is_784_numbers():
     task = SpatialAlignmentTask()
     assert task.layout.out_channels == 784
-    assert [m.in_features for m in task.head.mlp if hasattr(
-        m, 'in_features')] == [256 + 784, 512]
-    assert task.head.mlp[2].p == 0.5
+    assert task.head.hidden[0].in_features == 256 + 784
+    assert [f.in_features for f in task.head.factors] == [256, 784]
+    assert task.head.out[1].in_features == 2 * 512
+    assert task.head.out[0].p == 0.5
 
 
 def test_fusion_head_is_one_hidden_layer():
     head = FusionHead((2, 3), 4, hidden_channels=6).eval()
     a, b = torch.randn(5, 2), torch.randn(5, 3)
-    first, last = head.mlp[0], head.mlp[3]
+    first, last = head.hidden[0], head.out[1]
     hidden = torch.cat([a, b], 1) @ first.weight.t() + first.bias
     torch.testing.assert_close(
         head(a, b), hidden.clamp_min(0) @ last.weight.t() + last.bias)
+
+
+def test_fusion_head_with_products():
+    head = FusionHead((2, 3), 1, hidden_channels=6, products=True).eval()
+    a, b = torch.randn(5, 2), torch.randn(5, 3)
+    last = head.out[1]
+    hidden = head.hidden(torch.cat([a, b], 1))
+    product = head.factors[0](a) * head.factors[1](b)
+    torch.testing.assert_close(
+        head(a, b),
+        hidden @ last.weight[:, :6].t() + product @ last.weight[:, 6:].t() +
+        last.bias)
 
 
 # Which sound and which label is used how.

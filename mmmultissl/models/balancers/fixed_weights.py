@@ -2,16 +2,12 @@
 """One loss of many, by weights that do not change."""
 from typing import Dict, List, Optional
 
-import torch.nn as nn
-from torch import Tensor
-
 from mmmultissl.registry import MODELS
-
-TaskLosses = Dict[str, Dict[str, Tensor]]
+from .base import Balancer, TaskLosses
 
 
 @MODELS.register_module()
-class FixedWeights(nn.Module):
+class FixedWeights(Balancer):
     """Multiplies each task's losses by a constant.
 
     Args:
@@ -43,6 +39,7 @@ class FixedWeights(nn.Module):
         Raises:
             ValueError: If a weight is given to a task that is not there.
         """
+        super().set_tasks(names)
         unknown = sorted(set(self.weights) - set(names))
         if unknown:
             raise ValueError(
@@ -53,8 +50,7 @@ class FixedWeights(nn.Module):
         """Weigh the losses.
 
         Args:
-            losses (dict): Task -> loss name -> scalar. Entries without
-                "loss" in the name are only logged and stay as they are.
+            losses (dict): Task -> loss name -> scalar.
 
         Returns:
             dict: The same, weighted.

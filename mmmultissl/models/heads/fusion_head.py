@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What is predicted from several embeddings together."""
+import math
 from typing import Optional, Sequence
 
 import torch
@@ -23,6 +24,9 @@ class FusionHead(BaseModule):
         hidden_channels (int): Width of the hidden layer. Defaults to 512.
         dropout (float): Share of hidden units dropped in training.
             Defaults to 0.5.
+        products (bool): Whether the hidden layer also has as many products
+            of one linear map of each embedding: whether two embeddings
+            agree is a sum of such. Defaults to False.
         init_cfg (dict, optional): Config of the initialisation.
             Defaults to None.
     """
@@ -32,13 +36,18 @@ class FusionHead(BaseModule):
                  out_channels: int = 1,
                  hidden_channels: int = 512,
                  dropout: float = 0.5,
+                 products: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        self.mlp = nn.Sequential(
+        self.hidden = nn.Sequential(
             nn.Linear(sum(in_channels), hidden_channels),
-            nn.ReLU(inplace=True),
+            nn.ReLU(inplace=True))
+        self.factors = nn.ModuleList(
+            nn.Linear(channels, hidden_channels)
+            for channels in (in_channels if products else ()))
+        self.out = nn.Sequential(
             nn.Dropout(dropout),
-            nn.Linear(hidden_channels, out_channels))
+            nn.Linear(hidden_channels * (2 if products else 1), out_channels))
 
     def forward(self, *embeddings: Tensor) -> Tensor:
         """Predict.
@@ -50,4 +59,9 @@ class FusionHead(BaseModule):
         Returns:
             Tensor: Logits, ``(N, out_channels)``.
         """
-        return self.mlp(torch.cat(embeddings, dim=1))
+        hidden = self.hidden(torch.cat(embeddings, dim=1))
+        if self.factors:
+            product = math.prod(
+                factor(e) for factor, e in zip(self.factors, embeddings))
+            hidden = torch.cat([hidden, product], dim=1)
+        return self.out(hidden)

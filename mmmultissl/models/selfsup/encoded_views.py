@@ -200,6 +200,22 @@ class TaskViews:
         """
         return self._views.query(view)
 
+    def input(self, view: str) -> Tensor:
+        """Get a view as it is, for an encoder of the task's own.
+
+        Args:
+            view (str): Name of the view.
+
+        Returns:
+            Tensor: Images ``(N, 3, H, W)``, or spectrograms
+            ``(N, M, F, T)``.
+
+        Raises:
+            ValueError: If the batch has no such view.
+        """
+        self._views.require([view], f'Task "{self._task}"')
+        return self._views.inputs[view]
+
     def companion(self, encoder: str, view: str) -> Features:
         """Get a view encoded by a companion, with gradient.
 

@@ -63,7 +63,8 @@ class AudioVisualTask(PretextTask):
         if variant in self.distance_variants:
             self.head = TwoTowerHead(*channels, hidden_channels)
         else:
-            self.head = FusionHead(channels, outputs, hidden_channels, dropout)
+            self.head = FusionHead(
+                channels, outputs, hidden_channels, dropout, products=True)
 
     def compilable_modules(self) -> List[nn.Module]:
         """Get the embedding and the head."""
