@@ -114,6 +114,17 @@ class EncodedViews:
             self._query[view] = self._backbone(self.inputs[view])
         return self._query[view]
 
+    @property
+    def queries(self) -> Dict[str, Features]:
+        """dict[str, tuple]: What the online trunk has encoded, by view."""
+        return dict(self._query)
+
+    @property
+    def keys(self) -> Dict[str, KeyView]:
+        """dict[str, KeyView]: What EMA trunks have encoded, by view; of a
+        view that several have, the first one's."""
+        return {view: key for (_, view), key in reversed(self._key.items())}
+
     def derive(self, view: str, source: str,
                function: Callable[[Tensor], Tensor]) -> None:
         """Add a view that is a function of another one.

@@ -90,6 +90,7 @@ class MultiSSL(BaseSelfSupervisor):
         self.balancer = _build_balancer(
             balancer or dict(type='mmmultissl.FixedWeights'))
         self.balancer.set_tasks(list(self.tasks))
+        self._watchers: List[Callable[[EncodedViews], None]] = []
         self._share_momentum_encoders()
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -166,6 +167,22 @@ class MultiSSL(BaseSelfSupervisor):
                     logger='current',
                     level=logging.WARNING)
 
+    def watch(self, look: Callable[[EncodedViews], None]
+              ) -> Callable[[], None]:
+        """Show the encoded views of every step to somebody.
+
+        They are shown after the tasks have read them, with their graphs: who
+        keeps something of them detaches it.
+
+        Args:
+            look (Callable): Gets the views.
+
+        Returns:
+            Callable: Ends it.
+        """
+        self._watchers.append(look)
+        return lambda: self._watchers.remove(look)
+
     def _compile_parts(self, options: dict) -> None:
         # Only what is a pure function of its input: queues and EMA updates
         # write in place and would break the graph at every step.
@@ -204,6 +221,8 @@ class MultiSSL(BaseSelfSupervisor):
             name: task.loss(self._views_of(name, views), data_samples)
             for name, task in self.tasks.items()
         }
+        for look in self._watchers:
+            look(views)
         losses = self.balancer(losses)
         return {
             f'{name}.{key}': value
