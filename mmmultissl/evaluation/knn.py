@@ -71,6 +71,55 @@ class KNNProtocol:
         }
 
 
+def knn_scores(train_features: Tensor,
+               train_labels: np.ndarray,
+               test_features: Tensor,
+               protocol: KNNProtocol = KNNProtocol()
+               ) -> Dict[int, Tensor]:
+    """Score every class of the test images by their nearest neighbours.
+
+    Args:
+        train_features (Tensor): Features of the images that vote, (N, D).
+        train_labels (np.ndarray): 1, -1 or 0 (difficult), (N, classes).
+        test_features (Tensor): Features of the images to score, (M, D).
+        protocol (KNNProtocol): Every choice. Defaults to 20 and 200
+            neighbours.
+
+    Returns:
+        dict[int, Tensor]: Number of neighbours -> share of the weight that
+        votes for each class, (M, classes), float64.
+
+    Raises:
+        ValueError: If there are fewer training images than neighbours.
+    """
+    most = max(protocol.neighbours)
+    if most > len(train_features):
+        raise ValueError(
+            f'{most} nearest neighbours were asked for among '
+            f'{len(train_features)} training images: set fewer (--neighbours '
+            'or knn.neighbours).')
+    labels = torch.from_numpy(train_labels).to(train_features.device)
+    positive = (labels == 1).double()
+    voting = torch.ones_like(positive)
+    if protocol.difficult_train == 'ignore':
+        voting = (labels != 0).double()
+
+    train = normalize(train_features)
+    scores = {k: [] for k in protocol.neighbours}
+    for part in normalize(test_features).split(_CHUNK):
+        similarity, rows = (part @ train.T).topk(most, dim=1)
+        # The largest weight is 1: a common factor changes no share.
+        weight = ((similarity - similarity[:, :1]) /
+                  protocol.temperature).exp()[..., None]
+        votes = (weight * positive[rows]).cumsum(1)
+        total = (weight * voting[rows]).cumsum(1)
+        for k in protocol.neighbours:
+            # Without a voter the score is that of no vote.
+            scores[k].append(votes[:, k - 1] /
+                             total[:, k - 1].clamp(min=1e-300))
+    return {k: torch.cat(parts) for k, parts in scores.items()}
+
+
 def evaluate_knn(train_features: Tensor,
                  train_labels: np.ndarray,
                  test_features: Tensor,
@@ -98,12 +147,6 @@ def evaluate_knn(train_features: Tensor,
             class has a positive test image.
     """
     start = time.perf_counter()
-    most = max(protocol.neighbours)
-    if most > len(train_features):
-        raise ValueError(
-            f'{most} nearest neighbours were asked for among '
-            f'{len(train_features)} training images: set fewer (--neighbours '
-            'or knn.neighbours).')
     present = (test_labels == 1).any(0)
     left_out = {
         name: 'no positive test image'
@@ -112,30 +155,11 @@ def evaluate_knn(train_features: Tensor,
     if not present.any():
         raise ValueError('No class has a positive test image: give lists with '
                          'more images.')
-    labels = torch.from_numpy(train_labels[:, present]).to(
-        train_features.device)
-    positive = (labels == 1).double()
-    voting = torch.ones_like(positive)
-    if protocol.difficult_train == 'ignore':
-        voting = (labels != 0).double()
-
-    train = normalize(train_features)
-    scores = {k: [] for k in protocol.neighbours}
-    for part in normalize(test_features).split(_CHUNK):
-        similarity, rows = (part @ train.T).topk(most, dim=1)
-        # The largest weight is 1: a common factor changes no share.
-        weight = ((similarity - similarity[:, :1]) /
-                  protocol.temperature).exp()[..., None]
-        votes = (weight * positive[rows]).cumsum(1)
-        total = (weight * voting[rows]).cumsum(1)
-        for k in protocol.neighbours:
-            # Without a voter the score is that of no vote.
-            scores[k].append(votes[:, k - 1] /
-                             total[:, k - 1].clamp(min=1e-300))
+    scores = knn_scores(train_features, train_labels[:, present],
+                        test_features, protocol)
     aps = {
-        k: interpolated_aps(torch.cat(parts).T.contiguous(),
-                            test_labels[:, present])
-        for k, parts in scores.items()
+        k: interpolated_aps(score.T.contiguous(), test_labels[:, present])
+        for k, score in scores.items()
     }
     first = aps[protocol.neighbours[0]]
     names = [name for name in classes if name not in left_out]

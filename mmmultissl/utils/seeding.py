@@ -102,6 +102,15 @@ def preserved_cpu_rng() -> Iterator[None]:
         torch.default_generator.set_state(torch_state)
 
 
+@contextmanager
+def preserved_rng() -> Iterator[None]:
+    """Give the generators of the CPU and of the present GPU back."""
+    devices = [torch.cuda.current_device()
+               ] if torch.cuda.is_initialized() else []
+    with preserved_cpu_rng(), torch.random.fork_rng(devices):
+        yield
+
+
 def permutation(seed: int, pass_index: int, length: int) -> np.ndarray:
     """The order of one pass, a function of (seed, pass).
 

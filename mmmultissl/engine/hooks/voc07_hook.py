@@ -1,8 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """VOC07 figures of the backbone while it is pretrained."""
 import copy
-from contextlib import contextmanager
-from typing import Iterator, Optional, Sequence, Union
+from typing import Optional, Sequence, Union
 
 import torch
 from mmengine.dist import broadcast, is_main_process
@@ -10,16 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from mmmultissl.registry import HOOKS
-from mmmultissl.utils.seeding import preserved_cpu_rng
-
-
-@contextmanager
-def _preserved_rng() -> Iterator[None]:
-    """Give the generators of the CPU and of the present GPU back."""
-    devices = [torch.cuda.current_device()
-               ] if torch.cuda.is_initialized() else []
-    with preserved_cpu_rng(), torch.random.fork_rng(devices):
-        yield
+from mmmultissl.utils.seeding import preserved_rng
 
 
 @HOOKS.register_module()
@@ -115,7 +105,7 @@ class VOC07Hook(Hook):
         Args:
             runner (Runner): The runner.
         """
-        with _preserved_rng():
+        with preserved_rng():
             self._loader = runner.build_dataloader(self._loader_cfg, seed=0)
         self._encoder(runner)
 
@@ -138,7 +128,7 @@ class VOC07Hook(Hook):
         last = runner.iter + 1 == runner.max_iters
         if (interval and self.every_n_train_iters(runner, interval)) or (
                 self.at_end and last):
-            with _preserved_rng():
+            with preserved_rng():
                 self._evaluate(runner, runner.iter + 1)
 
     def _encoder(self, runner):

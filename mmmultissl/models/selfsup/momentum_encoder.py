@@ -78,7 +78,10 @@ class MomentumEncoder(nn.Module):
                  schedule: MomentumSchedule) -> None:
         super().__init__()
         self.schedule = schedule
-        self.backbone = deepcopy(backbone).requires_grad_(False)
+        # What never changes, such as frozen columns, is shared, not copied.
+        shared = getattr(backbone, 'frozen_modules', tuple)()
+        self.backbone = deepcopy(backbone, {id(m): m for m in shared})
+        self.backbone.requires_grad_(False)
         self.tasks = nn.ModuleDict()
         self.steps = 0
         # Whether the next update moves; None: every one does.
@@ -119,6 +122,10 @@ class MomentumEncoder(nn.Module):
 
         return stop
 
+    def hold(self) -> None:
+        """Stay where it is until a followed optimiser steps."""
+        self._due = False
+
     def _mark_due(self, *_) -> None:
         self._due = True
 
@@ -140,16 +147,15 @@ class MomentumEncoder(nn.Module):
         copies = [self.backbone] + [
             copy for group in self.tasks.values() for copy in group.values()
         ]
-        source = [p for module in online for p in module.parameters()]
-        target = [p for module in copies for p in module.parameters()]
+        source, target = _pairs(online, copies, nn.Module.parameters)
 
         if self._due is not False:
             self._average(target, source)
             self.steps += 1
             if self._due:
                 self._due = False
-        _copy([b for module in copies for b in module.buffers()],
-              [b for module in online for b in module.buffers()])
+        source, target = _pairs(online, copies, nn.Module.buffers)
+        _copy(target, source)
 
     def _average(self, target: List[Tensor], source: List[Tensor]) -> None:
         if self.steps == 0:

@@ -1,0 +1,198 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""How well the present trunk still solves the tasks of earlier stages."""
+import copy
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.logging import MessageHub
+from mmengine.registry import DATASETS, MODELS
+from torch import nn
+
+from mmmultissl.datasets import SeededDataset
+from mmmultissl.models.selfsup import MultiSSL
+from mmmultissl.utils.seeding import preserved_rng, seed_cpu
+from .measurement import Measurement, Numbers
+
+
+class EarlierTasks(Measurement):
+    """Losses of earlier tasks: their old heads on the present trunk.
+
+    The model of an earlier stage is kept whole, with its heads, EMA trunk and
+    queue as its checkpoint has them; only its trunk is exchanged for the
+    present one, and a few held-out batches are put through it. So it measures
+    what the trunk has lost for the old head, not what a new head could still
+    get out of it; drift and kNN say more of that. Batch norm works on the
+    batches, as in pretraining. The value of the old trunk itself, measured
+    once at the start, is what forgetting is counted from.
+
+    Args:
+        stages (dict[str, dict]): Name -> ``dict(config=PATH or dict,
+            checkpoint=PATH, dataset=dict)``; the dataset has held-out images
+            and the views of the stage, and defaults to the stage's training
+            data.
+        interval (int): Iterations between two measurements.
+            Defaults to 1000.
+        batches (int): Batches of each stage. Defaults to 4.
+        batch_size (int): Samples of a batch. Defaults to 64.
+        seed (int): Of the views, which are always the same. Defaults to 0.
+
+    Raises:
+        ValueError: If a stage lacks its config or checkpoint.
+    """
+
+    # Shuffling and queues gather over the processes.
+    on_all_ranks = True
+    steps_seen = 0
+
+    def __init__(self,
+                 stages: Dict[str, dict],
+                 interval: int = 1000,
+                 batches: int = 4,
+                 batch_size: int = 64,
+                 seed: int = 0) -> None:
+        super().__init__(interval)
+        for name, stage in stages.items():
+            if not {'config', 'checkpoint'} <= set(stage):
+                raise ValueError(
+                    f'earlier_tasks of MonitorHook gives the stage {name} '
+                    f'{", ".join(stage) or "nothing"}: set its config and '
+                    'its checkpoint.')
+        self.stages = stages
+        self.batches, self.batch_size, self.seed = batches, batch_size, seed
+        self._earlier: Dict[str, '_EarlierStage'] = {}
+
+    def before_train(self, runner, model: MultiSSL) -> None:
+        """Load the earlier stages and measure where they ended.
+
+        Args:
+            runner (Runner): Not used.
+            model (MultiSSL): Tells the device.
+        """
+        device = next(model.parameters()).device
+        with preserved_rng():
+            for name, stage in self.stages.items():
+                seed_cpu(self.seed)
+                self._earlier[name] = _EarlierStage(
+                    name, stage, self.batches, self.batch_size, self.seed,
+                    device)
+
+    def measure(self, model: MultiSSL, iteration: int) -> Numbers:
+        """Put the held-out batches through the old models.
+
+        Args:
+            model (MultiSSL): The model with the present trunk.
+            iteration (int): Not used.
+
+        Returns:
+            dict[str, float]: For each stage ``earlier/{stage}/objective``,
+            its sum of losses, and ``earlier/{stage}/forgetting``, what it has
+            risen by; what else its tasks log, such as an accuracy, likewise
+            as ``{name}`` and ``{name}_change``.
+        """
+        numbers = {}
+        with preserved_rng():
+            for name, stage in self._earlier.items():
+                now = stage.scores(model.backbone)
+                for key, value in now.items():
+                    change = value - stage.at_its_end[key]
+                    other = 'forgetting' if key == 'objective' else \
+                        f'{key}_change'
+                    numbers[f'earlier/{name}/{key}'] = value
+                    numbers[f'earlier/{name}/{other}'] = change
+        return numbers
+
+
+@contextmanager
+def _moment(iteration: int) -> Iterator[None]:
+    """Let schedules inside a model stand at the end of its own run."""
+    hub = MessageHub.get_current_instance()
+    before = {key: hub.get_info(key) for key in ('iter', 'max_iters')}
+    hub.update_info('iter', iteration)
+    hub.update_info('max_iters', max(iteration, 1))
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            hub.update_info(key, value)
+
+
+class _EarlierStage:
+    """A finished stage: its model, its batches and how it scored."""
+
+    def __init__(self, name: str, stage: dict, batches: int, batch_size: int,
+                 seed: int, device: torch.device) -> None:
+        # Here, since the runner is among those who import this package.
+        from mmmultissl.engine.checkpoint import (load_and_compare,
+                                                  load_checkpoint,
+                                                  require_fit, state_dict_of)
+        cfg = stage['config']
+        cfg = Config.fromfile(cfg) if isinstance(cfg, str) else Config(cfg)
+        self.seed = seed
+        model_cfg = dict(cfg.model)
+        if 'data_preprocessor' in cfg:
+            model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+        # It is only read: compiling it would cost more than it saves.
+        model_cfg.update(compile=False)
+        self.model = MODELS.build(model_cfg)
+        path = stage['checkpoint']
+        checkpoint = load_checkpoint(path)
+        self._iteration = checkpoint.get('meta', {}).get('iter', 0)
+        mismatch = load_and_compare(
+            self.model, state_dict_of(checkpoint, source=path))
+        require_fit(
+            mismatch, f'the stage {name}', path,
+            'Give earlier_tasks the config with which this checkpoint was '
+            'trained.', True)
+        self.model.to(device).requires_grad_(False).train()
+        for encoder in self.model.momentum.values():
+            encoder.hold()
+        self._state = copy.deepcopy(self.model.state_dict())
+        self._data = _read(stage.get('dataset')
+                           or cfg.train_dataloader.dataset, batches,
+                           batch_size, seed)
+        self.at_its_end = self.scores(None)
+
+    @torch.no_grad()
+    def scores(self, trunk: Optional[nn.Module]) -> Dict[str, float]:
+        """Score a trunk with the old heads.
+
+        Args:
+            trunk (nn.Module, optional): The trunk; None for the old one.
+
+        Returns:
+            dict[str, float]: ``objective`` and what else the tasks log.
+        """
+        totals: Dict[str, float] = {}
+        for number, batch in enumerate(self._data):
+            # Every batch meets the stage as it ended: a loss writes keys.
+            self.model.load_state_dict(self._state)
+            if trunk is not None:
+                self.model.backbone.load_state_dict(trunk.state_dict())
+            seed_cpu(self.seed + number)
+            data = self.model.data_preprocessor(copy.copy(batch), False)
+            with _moment(self._iteration):
+                losses = self.model(**data, mode='loss')
+            found = {'objective': 0.}
+            for key, value in losses.items():
+                if 'loss' in key:
+                    found['objective'] += float(value)
+                else:
+                    found[key] = float(value)
+            for key, value in found.items():
+                totals[key] = totals.get(key, 0.) + value / len(self._data)
+        return totals
+
+
+def _read(dataset: dict, batches: int, batch_size: int,
+          seed: int) -> List[dict]:
+    source = SeededDataset(DATASETS.build(dataset), seed=seed)
+    rows = min(batches * batch_size, len(source))
+    chosen = [i * len(source) // rows for i in range(rows)]
+    return [
+        default_collate([
+            source[index, 0] for index in chosen[start:start + batch_size]
+        ]) for start in range(0, rows, batch_size)
+    ]
