@@ -36,6 +36,29 @@ def test_state_dict_brings_position_and_keys_back():
     assert torch.equal(other.keys, queue.keys)
 
 
+def test_is_full_when_the_random_keys_are_gone():
+    queue = RingQueue(2, 10)
+    random = queue.keys.clone()
+    for _ in range(5):
+        left = (queue.keys == random).all(0).any()
+        assert queue.is_full != bool(left)
+        queue.enqueue(torch.randn(4, 2))
+    assert queue.is_full and queue.position == 0
+    resumed = RingQueue(2, 10)
+    resumed.load_state_dict(queue.state_dict())
+    assert resumed.is_full and resumed.position == 0
+
+
+def test_a_checkpoint_with_the_position_only_counts_that_far():
+    state = RingQueue(2, 10).state_dict()
+    state['_extra_state'] = torch.tensor(7)
+    queue = RingQueue(2, 10)
+    queue.load_state_dict(state)
+    assert queue.position == 7 and not queue.is_full
+    queue.enqueue(torch.randn(3, 2))
+    assert queue.is_full and queue.position == 0
+
+
 def test_starts_with_unit_keys():
     norms = RingQueue(8, 100).keys.norm(dim=0)
     torch.testing.assert_close(norms, torch.ones(100))

@@ -126,8 +126,8 @@ def test_two_processes_by_dist_train(images, tmp_path):
         del os.environ['PORT']
     assert re.search(r'gloo', text)
     state = torch.load(tmp_path / 'iter_4.pth')['state_dict']
-    # 4 iterations of 2 x 4 keys in a ring of 16.
-    assert int(state['tasks.moco.queue._extra_state']) == 0
+    # 4 iterations of 2 x 4 keys.
+    assert int(state['tasks.moco.queue._extra_state']) == 32
 
 
 @pytest.mark.parametrize('arguments, sentence', [

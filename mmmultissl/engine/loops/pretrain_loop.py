@@ -280,7 +280,8 @@ class PretrainLoop(IterBasedTrainLoop):
         """Tell a model with queues how many images there are."""
         model = self._bare_model()
         if hasattr(model, 'announce_dataset'):
-            model.announce_dataset(len(self.seeded_dataset))
+            model.announce_dataset(
+                len(self.seeded_dataset), len(self.dataloader))
 
     def _announce_optimizers(self) -> List[Callable[[], None]]:
         """Tell a model with EMA copies when an optimiser has stepped."""

@@ -1,16 +1,24 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What every balancer is."""
 from abc import ABCMeta, abstractmethod
-from typing import Dict, List
+from typing import Dict, List, Optional, Sequence
 
+import torch
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
+
+from ..utils import RingQueue
 
 TaskLosses = Dict[str, Dict[str, Tensor]]
 
 
 class Balancer(BaseModule, metaclass=ABCMeta):
     """Makes one loss of the losses of several tasks."""
+
+    #: Tensor, optional: Inner products of the tasks' gradients on the trunk's
+    #: features in the last step, ``(T, T)``; None where it does not see them.
+    last_gram: Optional[Tensor] = None
 
     def set_tasks(self, names: List[str]) -> None:
         """Learn which tasks there are, before anything is trained.
@@ -19,6 +27,32 @@ class Balancer(BaseModule, metaclass=ABCMeta):
             names (list[str]): The names of the tasks, in their order.
         """
         self.names = list(names)
+
+    def set_queues(self, queues: Sequence[RingQueue]) -> None:
+        """Learn which queues the tasks have.
+
+        Losses rise while a queue fills, so ratios of losses mean nothing
+        before all are full.
+
+        Args:
+            queues (Sequence[RingQueue]): The queues of all tasks.
+        """
+        # In a tuple, or their keys would be in the state dict twice.
+        self.queues = tuple(queues)
+
+    def set_pass_length(self, iterations: Optional[int]) -> None:
+        """Learn how many iterations a pass over the data has.
+
+        Args:
+            iterations (int, optional): Their number; None: not known.
+        """
+
+    def check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse an optimiser that the balancer cannot work with.
+
+        Args:
+            optimizer (torch.optim.Optimizer): One that trains the model.
+        """
 
     @abstractmethod
     def forward(self, losses: TaskLosses) -> TaskLosses:
@@ -31,3 +65,158 @@ class Balancer(BaseModule, metaclass=ABCMeta):
         Returns:
             dict: The same, weighted; mmengine sums them.
         """
+
+    def totals(self, losses: TaskLosses) -> Tensor:
+        """Get the loss of each task: the sum of its entries, over all ranks.
+
+        Args:
+            losses (dict): Task -> loss name -> scalar.
+
+        Returns:
+            Tensor: The means over the processes, ``(T, )``, float32 or
+            float64, without gradient.
+        """
+        return mean_over_ranks([
+            sum(value.detach() for name, value in losses[task].items()
+                if 'loss' in name) for task in self.names
+        ])
+
+
+class LossBalancer(Balancer):
+    """Multiplies each task's losses by a number that changes from step to
+    step, and that is a constant for the gradient.
+
+    What a task trains on its own (heads, companions) is weighed too. Weights
+    are computed from the mean losses of all processes, so they are the same
+    on all, and logged as ``{task}.weight``.
+    """
+
+    @abstractmethod
+    def weights(self, losses: TaskLosses) -> Tensor:
+        """Get the weights of this step, and count it if it is trained.
+
+        Args:
+            losses (dict): Task -> loss name -> scalar.
+
+        Returns:
+            Tensor: ``(T, )``, without gradient.
+        """
+
+    def forward(self, losses: TaskLosses) -> TaskLosses:
+        """Weigh the losses.
+
+        Args:
+            losses (dict): Task -> loss name -> scalar.
+
+        Returns:
+            dict: The same, weighted, and ``weight`` of each task.
+        """
+        with torch.no_grad():
+            weights = self.weights(losses)
+        return {
+            task: dict(
+                {
+                    name: value * weight.to(value) if 'loss' in name else value
+                    for name, value in losses[task].items()
+                },
+                weight=weight)
+            for task, weight in zip(self.names, weights)
+        }
+
+
+class GradientBalancer(Balancer):
+    """Weighs the tasks' gradients where they meet: on the trunk's features.
+
+    Losses stay as they are, so heads, companions and whatever else is a
+    task's own are trained as by a plain sum; the trunk gets one weighted sum
+    of the tasks' gradients. This is balancing in feature space: inner
+    products are those of gradients on the features of this step, and not on
+    the trunk's parameters. There is one backward pass through the trunk.
+
+    Weights are a function of the Gram matrix of the gradients, the same on
+    all processes, and do not change when all gradients are multiplied by one
+    number, so that gradient scalers, accumulation and the number of processes
+    leave them alone. A Gram matrix that is not finite (a gradient scaler that
+    has gone too far, and will skip the step) gives a plain sum and changes no
+    state. A task alone has the weight 1.
+
+    The weights of the step before are logged as ``{task}.trunk_weight``.
+    """
+
+    def set_tasks(self, names: List[str]) -> None:
+        """Learn which tasks there are.
+
+        Args:
+            names (list[str]): The names of the tasks, in their order.
+        """
+        super().set_tasks(names)
+        self.register_buffer(
+            'last_weights', torch.ones(len(names)), persistent=False)
+
+    @abstractmethod
+    def weights(self, gram: Tensor) -> Tensor:
+        """Get the weights of the gradients.
+
+        State that it changes has to lie in buffers.
+
+        Args:
+            gram (Tensor): Inner products of the gradients, ``(T, T)``,
+                float64, finite, T at least 2.
+
+        Returns:
+            Tensor: ``(T, )``, float64.
+        """
+
+    @torch.no_grad()
+    def combine(self, gram: Tensor) -> Optional[Tensor]:
+        """Get the weights of a step, in its backward pass.
+
+        Args:
+            gram (Tensor): Inner products of the gradients, ``(T, T)``.
+
+        Returns:
+            Tensor: ``(T, )``; None is a plain sum.
+        """
+        self.last_gram = gram
+        if len(self.names) == 1:
+            return torch.ones_like(gram[0])
+        # A choice on the device, which the host need not wait for.
+        finite = gram.isfinite().all()
+        before = [buffer.clone() for buffer in self.buffers()]
+        safe = torch.where(finite, gram, torch.eye(len(gram)).to(gram))
+        weights = self.weights(safe.double())
+        weights = torch.where(finite, weights, torch.ones_like(weights))
+        for buffer, old in zip(self.buffers(), before):
+            buffer.copy_(torch.where(finite, buffer, old))
+        self.last_weights.copy_(weights)
+        return weights
+
+    def forward(self, losses: TaskLosses) -> TaskLosses:
+        """Leave the losses as they are.
+
+        Args:
+            losses (dict): Task -> loss name -> scalar.
+
+        Returns:
+            dict: The same, and ``trunk_weight`` of each task.
+        """
+        return {
+            task: dict(losses[task], trunk_weight=weight)
+            for task, weight in zip(self.names, self.last_weights.clone())
+        }
+
+
+def mean_over_ranks(numbers: Sequence[Tensor]) -> Tensor:
+    """Average one number for each task over the processes.
+
+    Args:
+        numbers (Sequence[Tensor]): Scalars of this process.
+
+    Returns:
+        Tensor: ``(T, )``, at least float32, without gradient.
+    """
+    first = numbers[0]
+    dtype = torch.promote_types(first.dtype, torch.float32)
+    mean = torch.stack([n.detach().to(dtype) for n in numbers])
+    all_reduce(mean, 'mean')
+    return mean

@@ -1,12 +1,13 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Views of a batch, each encoded once for all tasks."""
-from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from ..utils import batch_shuffle, no_shuffle
+from .gradient_fork import Combine, fork
 from .momentum_encoder import MomentumEncoder
 
 Features = Tuple[Tensor, ...]
@@ -76,6 +77,8 @@ class EncodedViews:
         self._companions = {} if companions is None else companions
         self._shuffle = batch_shuffle if shuffle_keys else no_shuffle
         self._query: Dict[str, Features] = {}
+        # Task -> view -> its copy of the features, once there is a fork.
+        self._forked: Dict[str, Dict[str, Features]] = {}
         self._companion: Dict[Tuple[str, str], Features] = {}
         self._key: Dict[Tuple[int, str], KeyView] = {}
 
@@ -113,6 +116,52 @@ class EncodedViews:
             self.require([view])
             self._query[view] = self._backbone(self.inputs[view])
         return self._query[view]
+
+    def fork(self, tasks: Sequence[str], combine: Combine) -> bool:
+        """Give each task a copy of all that the online trunk has encoded.
+
+        Args:
+            tasks (Sequence[str]): Names of the tasks.
+            combine (Callable): See :func:`.gradient_fork.fork`.
+
+        Returns:
+            bool: False, and no copies, where nothing encoded has a gradient.
+        """
+        trained = [f for features in self._query.values() for f in features
+                   if f.requires_grad]
+        if not trained:
+            return False
+        for task, copy in zip(tasks, fork(trained, len(tasks), combine)):
+            left = iter(copy)
+            self._forked[task] = {
+                view: tuple(next(left) if f.requires_grad else f
+                            for f in features)
+                for view, features in self._query.items()
+            }
+        return True
+
+    def query_of(self, task: str, view: str) -> Features:
+        """Get a task's copy of a view encoded by the online trunk.
+
+        Args:
+            task (str): Name of the task.
+            view (str): Name of the view.
+
+        Returns:
+            tuple[Tensor]: What :meth:`query` gives where there is no fork.
+
+        Raises:
+            ValueError: If the view was not encoded when the copies were made.
+        """
+        if not self._forked:
+            return self.query(view)
+        views: List[str] = list(self._forked[task])
+        if view not in views:
+            raise ValueError(
+                f'Task "{task}" reads the view "{view}" from the trunk but '
+                'does not name it, so the balancer would not see its '
+                'gradient: add it to query_views of the task.')
+        return self._forked[task][view]
 
     @property
     def queries(self) -> Dict[str, Features]:
@@ -209,7 +258,7 @@ class TaskViews:
         Returns:
             tuple[Tensor]: Maps ``(N, C, H, W)``, one per ``out_indices``.
         """
-        return self._views.query(view)
+        return self._views.query_of(self._task, view)
 
     def input(self, view: str) -> Tensor:
         """Get a view as it is, for an encoder of the task's own.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.arguments import check_arguments
+from ..balancers.base import GradientBalancer
 from ..tasks.base import PretextTask
 from ..utils import RingQueue
 from ..utils import recompute as recompute_in_backward
@@ -90,6 +91,12 @@ class MultiSSL(BaseSelfSupervisor):
         self.balancer = _build_balancer(
             balancer or dict(type='mmmultissl.FixedWeights'))
         self.balancer.set_tasks(list(self.tasks))
+        self.balancer.set_queues(
+            [m for m in self.tasks.modules() if isinstance(m, RingQueue)])
+        self._gram_requested = False
+        #: Tensor, optional: Inner products of the tasks' gradients on the
+        #: trunk's features, as last measured, ``(T, T)``.
+        self.last_gram: Optional[Tensor] = None
         self._watchers: List[Callable[[EncodedViews], None]] = []
         self._share_momentum_encoders()
         if channels_last:
@@ -138,6 +145,7 @@ class MultiSSL(BaseSelfSupervisor):
         Returns:
             Callable: Ends it.
         """
+        self.balancer.check_optimizer(optimizer)
         stops = [e.follow(optimizer) for e in self.momentum.values()]
 
         def stop() -> None:
@@ -146,7 +154,9 @@ class MultiSSL(BaseSelfSupervisor):
 
         return stop
 
-    def announce_dataset(self, num_images: int) -> None:
+    def announce_dataset(self,
+                         num_images: int,
+                         iterations: Optional[int] = None) -> None:
         """Say which queues are too long for a data set.
 
         ``PretrainLoop`` calls this. A queue of more than half the images
@@ -154,7 +164,10 @@ class MultiSSL(BaseSelfSupervisor):
 
         Args:
             num_images (int): Images of a pass.
+            iterations (int, optional): Iterations of a pass, for a balancer
+                that counts in passes. Defaults to None: not known.
         """
+        self.balancer.set_pass_length(iterations)
         for name, task in self.tasks.items():
             longest = max((m.keys.size(1) for m in task.modules()
                            if isinstance(m, RingQueue)), default=0)
@@ -182,6 +195,22 @@ class MultiSSL(BaseSelfSupervisor):
         """
         self._watchers.append(look)
         return lambda: self._watchers.remove(look)
+
+    @property
+    def last_gram_names(self) -> List[str]:
+        """list[str]: The tasks of the rows of :attr:`last_gram`."""
+        return list(self.tasks)
+
+    def request_gram(self) -> None:
+        """Measure the tasks' gradients in the next training step.
+
+        The next :meth:`loss` in training lets the tasks read copies of the
+        features, and its backward pass leaves :attr:`last_gram`. With a
+        balancer that does so at every step nothing more is done; with another
+        one the gradients are added up as always. With several processes all
+        of them must ask for it.
+        """
+        self._gram_requested = True
 
     def _compile_parts(self, options: dict) -> None:
         # Only what is a pure function of its input: queues and EMA updates
@@ -215,6 +244,7 @@ class MultiSSL(BaseSelfSupervisor):
             self.companions)
         self._derive_views(views)
         self._encode_queries(views)
+        self._fork_queries(views)
         self._update_momentum_encoders()
 
         losses = {
@@ -276,6 +306,24 @@ class MultiSSL(BaseSelfSupervisor):
         for task in self.tasks.values():
             for view in task.query_views:
                 views.query(view)
+
+    def _fork_queries(self, views: EncodedViews) -> None:
+        weigh = (self.balancer.combine
+                 if isinstance(self.balancer, GradientBalancer) else None)
+        if not (self.training and torch.is_grad_enabled()) or not (
+                weigh or self._gram_requested):
+            return
+        self._gram_requested = False
+
+        def combine(gram: Tensor) -> Optional[Tensor]:
+            self.last_gram = gram
+            return weigh(gram) if weigh else None
+
+        if not views.fork(list(self.tasks), combine) and weigh:
+            raise ValueError(
+                f'{type(self.balancer).__name__} weighs gradients on the '
+                "trunk's features, but none of them has one: train the trunk, "
+                'or set model.balancer.type to mmmultissl.FixedWeights.')
 
     def _update_momentum_encoders(self) -> None:
         online = {

@@ -10,9 +10,11 @@ from torch import Tensor
 class RingQueue(nn.Module):
     """The last keys of all processes, as columns of one buffer.
 
-    The write position is a number of the host, so that writing never makes
-    the device wait, and it wraps around, so that the length need not be a
-    multiple of the batch. Buffer and position are in the state dict.
+    The number of keys written is a number of the host, so that writing never
+    makes the device wait, and the position wraps around, so that the length
+    need not be a multiple of the batch. Buffer and number are in the state
+    dict; one that holds a position only, as earlier versions wrote, counts as
+    having written that many.
 
     Args:
         dim (int): Length C of a key.
@@ -31,12 +33,22 @@ class RingQueue(nn.Module):
                              'at least 1.')
         self.register_buffer('keys',
                              F.normalize(torch.randn(dim, length), dim=0))
-        self.position = 0
+        self.written = 0
 
     @property
     def length(self) -> int:
         """int: Number K of keys."""
         return self.keys.size(1)
+
+    @property
+    def position(self) -> int:
+        """int: Column that is written next."""
+        return self.written % self.length
+
+    @property
+    def is_full(self) -> bool:
+        """bool: Whether none of the random keys of the start is left."""
+        return self.written >= self.length
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
@@ -51,7 +63,7 @@ class RingQueue(nn.Module):
         # Of a batch longer than the queue only the newest keys can stay; the
         # position still moves by the whole batch.
         start = self.position + max(0, keys.size(0) - self.length)
-        self.position = (self.position + keys.size(0)) % self.length
+        self.written += keys.size(0)
         columns = keys[-self.length:].t()
 
         start %= self.length
@@ -60,12 +72,12 @@ class RingQueue(nn.Module):
         self.keys[:, :columns.size(1) - until_end] = columns[:, until_end:]
 
     def get_extra_state(self) -> Tensor:
-        """Get the write position for the state dict, as a CPU tensor."""
-        return torch.tensor(self.position)
+        """Get the number of keys written for the state dict, on the CPU."""
+        return torch.tensor(self.written)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the write position from a state dict."""
-        self.position = int(state) % self.length
+        """Take the number of keys written from a state dict."""
+        self.written = int(state)
 
     def extra_repr(self) -> str:
         """Describe the module when it is printed."""
