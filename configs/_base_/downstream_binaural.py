@@ -23,7 +23,8 @@ model = dict(
     channels_last=True)
 
 # Swaps and gains are for those who want them.
-data_preprocessor = dict(augments=[])
+data_preprocessor = dict(
+    spectrogram=dict(mode='mel', sample_rate=16000), augments=[])
 clips = dict(
     data_root='{{$BINAURAL_ROOT:work_dirs/scenes}}',
     sample_rate=16000,

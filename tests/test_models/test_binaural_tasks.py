@@ -174,7 +174,7 @@ def test_fusion_head_is_one_hidden_layer():
 
 
 def test_fusion_head_with_products():
-    head = FusionHead((2, 3), 1, hidden_channels=6, products=True).eval()
+    head = FusionHead((2, 3), 1, hidden_channels=6, products=2).eval()
     a, b = torch.randn(5, 2), torch.randn(5, 3)
     last = head.out[1]
     hidden = head.hidden(torch.cat([a, b], 1))

@@ -24,9 +24,10 @@ class FusionHead(BaseModule):
         hidden_channels (int): Width of the hidden layer. Defaults to 512.
         dropout (float): Share of hidden units dropped in training.
             Defaults to 0.5.
-        products (bool): Whether the hidden layer also has as many products
-            of one linear map of each embedding: whether two embeddings
-            agree is a sum of such. Defaults to False.
+        products (int): If not 0, the hidden layer has as many units again
+            that are products of linear maps of this many embeddings, the
+            first ones: whether two embeddings agree, or by which angle they
+            differ, is a sum of such. Defaults to 0.
         init_cfg (dict, optional): Config of the initialisation.
             Defaults to None.
     """
@@ -36,7 +37,7 @@ class FusionHead(BaseModule):
                  out_channels: int = 1,
                  hidden_channels: int = 512,
                  dropout: float = 0.5,
-                 products: bool = False,
+                 products: int = 0,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.hidden = nn.Sequential(
@@ -44,7 +45,7 @@ class FusionHead(BaseModule):
             nn.ReLU(inplace=True))
         self.factors = nn.ModuleList(
             nn.Linear(channels, hidden_channels)
-            for channels in (in_channels if products else ()))
+            for channels in in_channels[:products])
         self.out = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(hidden_channels * (2 if products else 1), out_channels))

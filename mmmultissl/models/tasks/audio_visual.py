@@ -64,7 +64,7 @@ class AudioVisualTask(PretextTask):
             self.head = TwoTowerHead(*channels, hidden_channels)
         else:
             self.head = FusionHead(
-                channels, outputs, hidden_channels, dropout, products=True)
+                channels, outputs, hidden_channels, dropout, products=2)
 
     def compilable_modules(self) -> List[nn.Module]:
         """Get the embedding and the head."""

@@ -81,8 +81,12 @@ class TemporalGapTask(PretextTask):
         self.query_views = (clip_view, shifted_view)
         outputs = dict(
             classes=max_gap, signed=2 * max_gap, ordinal=max_gap - 1)
-        self.head = FusionHead((audio_channels, ) * 3, outputs[variant],
-                               hidden_channels, dropout)
+        self.head = FusionHead(
+            (audio_channels, ) * 3,
+            outputs[variant],
+            hidden_channels,
+            dropout,
+            products=2)
 
     def compilable_modules(self) -> List[nn.Module]:
         """Get the head."""
