@@ -2,15 +2,21 @@
 """Pretrain, train an evaluation or fine-tune a detector: one config, one run.
 
     python tools/train.py configs/multissl_densecl_r50.py --work-dir DIR
+
+A config with ``stages`` is run stage by stage, see docs/incremental.md.
 """
 if __name__ == '__main__':
     import explain_imports  # noqa: F401  (first: it explains the others)
 
 import argparse
+import sys
+from pathlib import Path
 from typing import Optional, Sequence
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from mmmultissl.engine.stages import (StageProcesses, enter_group,
+                                      run_stages)
 from mmmultissl.utils.command_line import (add_common_arguments,
                                            apply_common_arguments,
                                            build_runner, leave_processes,
@@ -35,7 +41,7 @@ def parse_args(
         nargs='?',
         const='auto',
         help='continue from this checkpoint, or without a path from the '
-        'newest complete one in the work dir')
+        'newest complete one in the work dir; stages always go on')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
@@ -65,7 +71,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     if cfg.get('train_cfg') is None:
         raise ValueError(f'{args.config} has no train_cfg, so there is nothing '
                          'to train: evaluate it with tools/test.py.')
-    if args.amp:
+    staged = bool(cfg.get('stages'))
+    if args.amp and not staged:
         use_mixed_precision(cfg)
     if args.auto_scale_lr:
         if cfg.get('auto_scale_lr') is None:
@@ -73,12 +80,24 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
                 f'{args.config} has no auto_scale_lr.base_batch_size: set the '
                 'total batch size that its learning rate was made for.')
         cfg.auto_scale_lr.enable = True
-    if args.resume is not None:
+    if staged and args.resume not in (None, 'auto'):
+        raise ValueError(
+            f'--resume {args.resume} names the checkpoint of one stage, but '
+            f'{args.config} has several: leave the path out, the run goes on '
+            'where it stopped.')
+    if args.resume is not None and not staged:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     apply_common_arguments(cfg, args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if staged:
+        # All other flags are in the stages' configs.
+        options = ['--amp'] if args.amp else []
+        tool = [sys.executable, str(Path(__file__).resolve())]
+        enter_group(args.launcher)
+        run_stages(cfg, StageProcesses(tool, options, args.launcher), options)
+        return
     build_runner(cfg).train()
 
 

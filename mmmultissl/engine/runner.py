@@ -19,6 +19,7 @@ from .collect import collect_checkpoint
 from .hooks import FiniteLossHook
 from .cpu_ranks import cpu_wrapper_cfg, on_cpu, start_gloo
 from .safe_load import MapLocation
+from .stages.start_from import start_from
 
 _RESUME_HINT = ('Use the config with which the run was started, or give the '
                 'file as load_from without resume to start a new run from '
@@ -41,9 +42,11 @@ class StrictRunner(Runner):
     - A loss that is not a number stops the run, and is never saved.
 
     ``runner_type = 'mmmultissl.StrictRunner'`` selects it, in the tools of
-    mmpretrain and mmdet too. Two keys of the config are its own:
+    mmpretrain and mmdet too. Three keys of the config are its own:
     ``checkpoint``, the file for each ``Pretrained`` module that names none,
-    and ``strict_load``. The arguments are those of
+    ``strict_load``, and ``start_from``, the arguments of
+    :func:`~mmmultissl.engine.stages.start_from`, by which a new run takes
+    parts of another run's checkpoint. The arguments are those of
     :class:`mmengine.runner.Runner`.
     """
 
@@ -98,7 +101,14 @@ class StrictRunner(Runner):
 
         Returns:
             nn.Module: The trained model.
+
+        Raises:
+            ValueError: If the config is one of several runs.
         """
+        if self.cfg.get('stages'):
+            raise ValueError(
+                'The config has stages, which are runs of their own: start it '
+                'by tools/train.py of mmmultissl.')
         if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
             self.register_hook(FiniteLossHook())
         return super().train()
@@ -149,6 +159,17 @@ class StrictRunner(Runner):
         check_pretrained(self._bare_model(), self.cfg.get('checkpoint'),
                          self.strict_load)
         super()._init_model_weights()
+        if not self._resume:
+            self._start_from()
+
+    def _start_from(self) -> None:
+        """Take over what the config's ``start_from`` names."""
+        wanted = self.cfg.get('start_from')
+        if wanted:
+            start_from(self._bare_model(), **wanted)
+            self.logger.info(
+                f'Started from {wanted["checkpoint"]}: '
+                f'{" ".join(wanted.get("parts", ["backbone."]))}')
 
     def load_or_resume(self) -> None:
         """Load ``load_from``, or continue the run of ``work_dir``."""
@@ -159,6 +180,7 @@ class StrictRunner(Runner):
         if latest is None:
             self.logger.info(f'There is no checkpoint in {self.work_dir} to '
                              'resume from: the run starts from the beginning.')
+            self._start_from()
         else:
             self.resume(latest)
 

@@ -23,7 +23,8 @@ from mmmultissl.utils.config_checks import check_duplicate_keys
 _READ_FROM_CONFIG = frozenset(inspect.signature(Runner).parameters) | {
     'auto_scale_lr', 'checkpoint', 'custom_imports', 'find_unused_parameters',
     'model_wrapper_cfg', 'runner_type', 'strict_load', 'sync_bn', 'tta_model',
-    'tta_pipeline', 'compile'
+    'tta_pipeline', 'compile', 'start_from', 'stages', 'stage_order',
+    'total_updates'
 }
 
 

@@ -1,0 +1,360 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""From one config with stages to one ordinary config for each stage.
+
+Nothing is read, written or built here, so that tools can look at the stages
+of a config without running them.
+"""
+import copy
+import os.path as osp
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import permutations
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from mmengine.config import Config
+
+from mmmultissl.utils.seeding import hash_ints
+
+#: The keys of a config that make it one of stages.
+STAGE_KEYS = ('stages', 'stage_order', 'total_updates')
+
+_SPEC_KEYS = ('tasks', 'updates', 'overrides', 'start', 'distill', 'teacher')
+_START = dict(trunk=True, momentum=False, tasks=(), companions=())
+_TEACHERS = ('last', 'last_ema', 'all')
+_LOOP = 'mmmultissl.PretrainLoop'
+_EMA_TRUNK = 'momentum.ema0.backbone.'
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run: an ordinary config, and where it stands.
+
+    Attributes:
+        name (str): Its name in ``stages``.
+        number (int): Its place in the order, from 1.
+        work_dir (str): Its folder.
+        tasks (tuple[str]): The pretext tasks that it trains.
+        updates (int): Optimiser updates; with 0 the stage is empty, and
+            hands on the checkpoint of the stage before.
+        iterations (int): Iterations of the loop: the updates times
+            ``accumulative_counts``.
+        cfg (Config): Its config. The checksums of other stages' checkpoints
+            are None until :func:`pinned`.
+        start (int | None): Number of the stage that it starts from.
+        teachers (dict[str, int]): Distillation task -> number of the stage
+            that is its teacher.
+    """
+    name: str
+    number: int
+    work_dir: str
+    tasks: Tuple[str, ...]
+    updates: int
+    iterations: int
+    cfg: Config
+    start: Optional[int]
+    teachers: Dict[str, int]
+
+    @property
+    def checkpoint(self) -> str:
+        """str: Where the stage is expected to leave its checkpoint."""
+        return osp.join(self.work_dir, f'iter_{self.iterations}.pth')
+
+
+def stage_order(cfg: Config) -> Tuple[str, ...]:
+    """Get the order of the stages.
+
+    Args:
+        cfg (Config): A config with ``stages``.
+
+    Returns:
+        tuple[str]: The names.
+
+    Raises:
+        ValueError: If a name is unknown or comes twice, or there is none.
+    """
+    order = cfg.get('stage_order')
+    # `--cfg-options stage_order=moco` gives a string.
+    order = (order, ) if isinstance(order, str) else tuple(order or ())
+    known = [name for name, spec in cfg.stages.items() if spec is not None]
+    if not order:
+        raise ValueError('stage_order is empty: name stages in the order in '
+                         f'which they are to be trained; {_have(known)}.')
+    for name in order:
+        if name not in known:
+            raise ValueError(f'stage_order names {name}, which is no stage: '
+                             f'{_have(known)}.')
+        if order.count(name) > 1:
+            raise ValueError(
+                f'stage_order names {name} twice: give the second one a name '
+                f'of its own in stages, with tasks=("{name}", ).')
+    return order
+
+
+def all_orders(cfg: Config) -> List[Tuple[str, ...]]:
+    """List every order of the stages, for comparisons.
+
+    Args:
+        cfg (Config): A config with ``stages``.
+
+    Returns:
+        list[tuple[str]]: The K! permutations, that of the config first.
+    """
+    return list(permutations(stage_order(cfg)))
+
+
+def expand_stages(cfg: Config, work_dir: str) -> List[Stage]:
+    """Make an ordinary config of each stage.
+
+    Every stage trains with the settings of the config, its own ``overrides``
+    merged into them, and the tasks that it does not name left out. The
+    learning-rate schedule begins anew in each stage (our choice). Stage k > 1
+    gets the seed hash(seed, k), so that it does not see the augmentations of
+    stage 1 a second time (our choice).
+
+    Args:
+        cfg (Config): A config with ``stages``, ``stage_order`` and
+            ``total_updates``; see docs/incremental.md.
+        work_dir (str): The folder of the whole run.
+
+    Returns:
+        list[Stage]: The stages in their order.
+
+    Raises:
+        ValueError: If the stages contradict each other, the tasks or the
+            budget.
+    """
+    order = stage_order(cfg)
+    specs = {name: _spec(name, cfg.stages[name]) for name in order}
+    updates = _updates(order, specs, cfg.get('total_updates'))
+    stages: List[Stage] = []
+    for number, (name, share) in enumerate(zip(order, updates), 1):
+        stages.append(
+            _expand(cfg, name, number, share, specs[name], stages,
+                    osp.join(work_dir, f'{number}_{name}')))
+    return stages
+
+
+def pinned(stage: Stage, checkpoints: Mapping[int, Tuple[str, str]]) -> Config:
+    """Fix what a stage takes from others by the files' checksums.
+
+    Args:
+        stage (Stage): The stage.
+        checkpoints (dict[int, tuple[str, str]]): Number of a stage -> path
+            and SHA-256 of its checkpoint.
+
+    Returns:
+        Config: The stage's config, complete.
+    """
+    cfg = copy.deepcopy(stage.cfg)
+    places = [(cfg.model.tasks[task].teacher, number)
+              for task, number in stage.teachers.items()]
+    if stage.start is not None:
+        places.append((cfg.start_from, stage.start))
+    for place, number in places:
+        place.checkpoint, place.sha256 = checkpoints[number]
+    return cfg
+
+
+def _have(names: Sequence[str]) -> str:
+    return f'there are {", ".join(names)}' if names else 'there are none'
+
+
+def _spec(name: str, given: Any) -> dict:
+    """Check one entry of ``stages`` and fill in what it leaves out."""
+    given = {key: value for key, value in given.items() if key != '_scope_'}
+    _check_keys(f'stages.{name}', given, _SPEC_KEYS)
+    start = dict(given.get('start') or {})
+    _check_keys(f'stages.{name}.start', start, tuple(_START))
+    teacher = given.get('teacher', 'last')
+    if teacher not in _TEACHERS:
+        raise ValueError(f'stages.{name}.teacher is {teacher!r}: set it to '
+                         f'one of {", ".join(_TEACHERS)}.')
+    tasks = given.get('tasks', (name, ))
+    distill = given.get('distill')
+    if distill is not None and 'teacher' in distill:
+        raise ValueError(
+            f'stages.{name}.distill sets a teacher: choose one of the earlier '
+            f'stages by stages.{name}.teacher ({", ".join(_TEACHERS)}).')
+    return dict(
+        tasks=(tasks, ) if isinstance(tasks, str) else tuple(tasks),
+        updates=given.get('updates'),
+        overrides=given.get('overrides') or {},
+        start={**_START, **start},
+        distill=distill,
+        teacher=teacher)
+
+
+def _check_keys(where: str, given: dict, known: Sequence[str]) -> None:
+    for key in given:
+        if key not in known:
+            similar = get_close_matches(key, known, 1)
+            hint = f'did you mean {similar[0]}?' if similar else \
+                f'it takes {", ".join(known)}.'
+            raise ValueError(f'{where} has the key {key}, which nobody reads: '
+                             f'{hint}')
+
+
+def _updates(order: Sequence[str], specs: Dict[str, dict],
+             total: Optional[int]) -> List[int]:
+    """Share out the budget, so that every order costs the same."""
+    if not _is_count(total) or total < 1:
+        raise ValueError(
+            f'total_updates is {total!r}: set it to the number of optimiser '
+            'updates of all stages together, at least 1.')
+    given = {name: specs[name]['updates'] for name in order}
+    for name, value in given.items():
+        if value is not None and (not _is_count(value) or value < 0):
+            raise ValueError(f'stages.{name}.updates is {value!r}: set it to '
+                             'a whole number of updates, or leave it out for '
+                             'an equal share of total_updates.')
+    open_ones = [name for name in order if given[name] is None]
+    left = total - sum(value for value in given.values() if value is not None)
+    if left < 0 or (left > 0 and not open_ones):
+        raise ValueError(
+            f'The stages of stage_order have {total - left} updates, but '
+            f'total_updates is {total}: make them equal, so that runs can be '
+            'compared.')
+    if open_ones:
+        share, rest = divmod(left, len(open_ones))
+        if share == 0:
+            raise ValueError(
+                f'total_updates={total} leaves {left} updates for the stages '
+                f'{", ".join(open_ones)}: raise it, or set updates=0 for a '
+                'stage that is to be empty.')
+        for place, name in enumerate(open_ones):
+            given[name] = share + (rest if place == 0 else 0)
+    if given[order[0]] == 0:
+        raise ValueError(
+            f'The first stage {order[0]} has no updates, so there is nothing '
+            'that it could hand on: give it some, or leave it out of '
+            'stage_order.')
+    return [given[name] for name in order]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _expand(cfg: Config, name: str, number: int, updates: int, spec: dict,
+            before: List[Stage], work_dir: str) -> Stage:
+    own = copy.deepcopy(cfg)
+    for key in (*STAGE_KEYS, 'work_dir'):
+        own.pop(key, None)
+    own.resume = False
+    _set_seed(own, number)
+    if before:
+        # What the config begins from, its first stage begins from.
+        own.load_from = None
+    _merge(own, name, spec['overrides'])
+    iterations = _set_length(own, name, updates)
+    _choose_tasks(own, name, spec['tasks'])
+    start, teachers = None, {}
+    if before and updates:
+        source = _trained(before)
+        parts = _parts(name, spec, source)
+        if parts:
+            start = source.number
+            own.start_from = dict(
+                checkpoint=source.checkpoint, sha256=None, parts=parts)
+        teachers = _add_teachers(own, name, spec, before)
+    if updates and not own.model.tasks.keys() - {
+            task for task, value in own.model.tasks.items() if value is None}:
+        raise ValueError(f'The stage {name} has no task: name one in '
+                         f'stages.{name}.tasks.')
+    return Stage(name, number, work_dir, spec['tasks'], updates, iterations,
+                 own, start, teachers)
+
+
+def _set_seed(cfg: Config, number: int) -> None:
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and number > 1:
+        # 31 bits: NumPy's generators take no more than 32.
+        cfg.randomness.seed = hash_ints(seed, number) >> 33
+
+
+def _merge(cfg: Config, name: str, overrides: dict) -> None:
+    for key in ('train_cfg.max_iters', 'train_cfg.max_epochs'):
+        loop, length = key.split('.')
+        if key in overrides or length in (overrides.get(loop) or {}):
+            raise ValueError(
+                f'stages.{name}.overrides sets {key}: set '
+                f'stages.{name}.updates in place of it, which counts towards '
+                'total_updates.')
+    cfg.merge_from_dict(copy.deepcopy(dict(overrides)))
+
+
+def _set_length(cfg: Config, name: str, updates: int) -> int:
+    loop = cfg.get('train_cfg') or {}
+    if loop.get('type') != _LOOP:
+        raise ValueError(
+            f'The stage {name} trains by train_cfg.type={loop.get("type")}: '
+            f'stages are resumed exactly, which needs type={_LOOP!r}.')
+    counts = cfg.optim_wrapper.get('accumulative_counts', 1)
+    loop.max_iters, loop.max_epochs = updates * counts, None
+    return updates * counts
+
+
+def _choose_tasks(cfg: Config, name: str, tasks: Tuple[str, ...]) -> None:
+    """Leave out the tasks that the stage does not name."""
+    known = cfg.model.tasks
+    there = [task for task, value in known.items() if value is not None]
+    for task in tasks:
+        if task not in there:
+            raise ValueError(f'The stage {name} trains the task {task}, but '
+                             f'of the tasks in model.tasks {_have(there)}.')
+    left_out = [task for task in there if task not in tasks]
+    known.update({task: None for task in left_out})
+    weights = (cfg.model.get('balancer') or {}).get('weights')
+    for task in left_out:
+        # A balancer refuses weights of tasks that are not there.
+        if isinstance(weights, dict):
+            weights.pop(task, None)
+
+
+def _trained(before: List[Stage]) -> Stage:
+    """The last stage that was trained: an empty one hands it on."""
+    return [stage for stage in before if stage.updates][-1]
+
+
+def _parts(name: str, spec: dict, source: Stage) -> List[str]:
+    """The prefixes of the state dict that a stage takes over."""
+    start = spec['start']
+    parts = ['backbone.'] if start['trunk'] else []
+    for task in start['tasks']:
+        if task not in source.tasks or task not in spec['tasks']:
+            raise ValueError(
+                f'stages.{name}.start.tasks names {task}, which must be a '
+                f'task of the stage {name} and of {source.name}, from which '
+                'it starts: add it to their tasks, or leave it out here.')
+        parts.append(f'tasks.{task}.')
+    parts += [f'companions.{each}.' for each in start['companions']]
+    if start['momentum']:
+        parts.append(_EMA_TRUNK)
+        parts += [f'momentum.ema0.tasks.{task}.' for task in start['tasks']]
+    return parts
+
+
+def _add_teachers(cfg: Config, name: str, spec: dict,
+                  before: List[Stage]) -> Dict[str, int]:
+    if spec['distill'] is None:
+        return {}
+    ema = spec['teacher'] == 'last_ema'
+    if spec['teacher'] == 'all':
+        chosen = {f'remember_{stage.name}': stage for stage in before
+                  if stage.updates}
+    else:
+        chosen = {'remember': _trained(before)}
+    for task, stage in chosen.items():
+        if cfg.model.tasks.get(task) is not None:
+            raise ValueError(
+                f'model.tasks has a task "{task}" already, which is the name '
+                f'of the distillation of the stage {name}: rename it.')
+        distill = copy.deepcopy(dict(spec['distill']))
+        distill.setdefault('type', 'mmmultissl.FeatureDistillationTask')
+        distill['teacher'] = dict(
+            backbone=copy.deepcopy(stage.cfg.model.backbone),
+            checkpoint=stage.checkpoint,
+            sha256=None,
+            prefix=_EMA_TRUNK if ema else 'backbone.')
+        cfg.model.tasks[task] = distill
+    return {task: stage.number for task, stage in chosen.items()}
