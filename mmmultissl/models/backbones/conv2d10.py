@@ -1,10 +1,9 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """The audio network of audio-visual spatial alignment."""
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
 import torch.nn as nn
 from mmcv.cnn import ConvModule
-from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from .staged import StagedBackbone
@@ -84,20 +83,4 @@ class Conv2D10(StagedBackbone):
                 dict(type='Kaiming', layer='Conv2d'),
                 dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm'])
             ])
-
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Encode.
-
-        Args:
-            x (Tensor): Spectrograms, ``(B, in_channels, F, T)``.
-
-        Returns:
-            tuple[Tensor]: One map per ``out_indices``, see the table.
-        """
-        outputs = []
-        for index, name in enumerate(
-                self.stage_names[:self.out_indices[-1] + 1]):
-            x = getattr(self, name)(x)
-            if index in self.out_indices:
-                outputs.append(x)
-        return tuple(outputs)
+        self.in_channels = in_channels

@@ -1,6 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """The encoder of the OmniAudio papers, for any number of microphones."""
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -195,34 +195,43 @@ class OmniAudioNet(StagedBackbone):
         self.in_microphones = in_microphones
         self.channels_per_microphone = channels_per_microphone
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Encode.
+    @property
+    def in_channels(self) -> int:
+        """int: Channels of the spectrograms of all microphones."""
+        return self.in_microphones * self.channels_per_microphone
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Put the microphones one after the other.
 
         Args:
             x (Tensor): Spectrograms, ``(B, M * channels, F, T)``, the
                 channels of a microphone side by side.
 
         Returns:
-            tuple[Tensor]: One map per ``out_indices``, see the table.
+            Tensor: ``(B * M, channels, F, T)``: microphones become samples,
+            since the convolutions are the same for all.
 
         Raises:
             ValueError: If the number of microphones is another one.
         """
-        wanted = self.in_microphones * self.channels_per_microphone
-        if x.dim() != 4 or x.size(1) != wanted:
+        if x.dim() != 4 or x.size(1) != self.in_channels:
             raise ValueError(
                 f'OmniAudioNet got a batch of shape {tuple(x.shape)}, but '
-                f'reads (B, {wanted}, F, T), that is {self.in_microphones} '
+                f'reads (B, {self.in_channels}, F, T), that is '
+                f'{self.in_microphones} '
                 f'microphones of {self.channels_per_microphone} channels: set '
                 'in_microphones and channels_per_microphone to what the data '
                 'have.')
-        # Microphones become samples: the convolutions are the same for all.
-        x = x.reshape(-1, self.channels_per_microphone, *x.shape[2:])
-        outputs = []
-        for index, name in enumerate(
-                self.stage_names[:self.out_indices[-1] + 1]):
-            x = getattr(self, name)(x)
-            if index in self.out_indices:
-                outputs.append(x if name == 'fusion' else side_by_side(
-                    x, self.in_microphones))
-        return tuple(outputs)
+        return x.reshape(-1, self.channels_per_microphone, *x.shape[2:])
+
+    def output(self, name: str, x: Tensor) -> Tensor:
+        """Put the microphones of a sample side by side.
+
+        Args:
+            name (str): Name of the stage.
+            x (Tensor): Its map.
+
+        Returns:
+            Tensor: ``(B, channels, F, T)``, see the table.
+        """
+        return x if name == 'fusion' else side_by_side(x, self.in_microphones)

@@ -1,9 +1,10 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What audio backbones made of stages have in common."""
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence, Tuple
 
 import torch.nn as nn
 from mmengine.model import BaseModule
+from torch import Tensor
 
 
 class StagedBackbone(BaseModule):
@@ -51,6 +52,47 @@ class StagedBackbone(BaseModule):
         unused = self.stage_names[self.out_indices[-1] + 1:]
         for name in self.stage_names[:frozen_stages] + unused:
             getattr(self, name).requires_grad_(False)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Make of the input what the first stage reads.
+
+        Args:
+            x (Tensor): The backbone's input.
+
+        Returns:
+            Tensor: The same, unless a subclass says otherwise.
+        """
+        return x
+
+    def output(self, name: str, x: Tensor) -> Tensor:
+        """Make of what a stage gives what the backbone gives.
+
+        Args:
+            name (str): Name of the stage.
+            x (Tensor): Its map.
+
+        Returns:
+            Tensor: The same, unless a subclass says otherwise.
+        """
+        return x
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Encode.
+
+        Args:
+            x (Tensor): Spectrograms, ``(B, channels, F, T)``.
+
+        Returns:
+            tuple[Tensor]: One map per ``out_indices``, see the table above.
+        """
+        x = self.prepare(x)
+        outputs = []
+        for index, name in enumerate(
+                self.stage_names[:self.out_indices[-1] + 1]):
+            x = getattr(self, name)(x)
+            if index in self.out_indices:
+                outputs.append(self.output(name, x))
+        return tuple(outputs)
 
     def train(self, mode: bool = True) -> 'StagedBackbone':
         """Set the mode of all stages that are not frozen.

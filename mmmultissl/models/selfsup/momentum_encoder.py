@@ -3,7 +3,7 @@
 from copy import deepcopy
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Callable, Dict, List, Optional, Union
+from typing import Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -185,3 +185,14 @@ class MomentumEncoder(nn.Module):
 def _copy(target: List[Tensor], source: List[Tensor]) -> None:
     if target:
         torch._foreach_copy_(target, source)
+
+
+def _pairs(
+    online: List[nn.Module], copies: List[nn.Module],
+    tensors_of: Callable[[nn.Module], Iterator[Tensor]]
+) -> Tuple[List[Tensor], List[Tensor]]:
+    """List the tensors of modules and of their copies, but for shared ones."""
+    pairs = [(mine, theirs) for module, copy in zip(online, copies)
+             for mine, theirs in zip(tensors_of(module), tensors_of(copy))
+             if mine is not theirs]
+    return [mine for mine, _ in pairs], [theirs for _, theirs in pairs]
