@@ -165,8 +165,12 @@ def test_knn_accuracy_is_scikit_learns():
     assert found == {'knn/accuracy': pytest.approx(expected)}
 
 
-def trunk(cosine):
-    return {'trunk/cosine': cosine, 'trunk/uniformity': -1.}
+def trunk(cosine, rank=0.5):
+    return {
+        'trunk/cosine': cosine,
+        'trunk/uniformity': -1.,
+        'trunk/positive_rank': rank
+    }
 
 
 def test_collapse_is_said_once_and_so_is_recovery():
@@ -182,14 +186,28 @@ def test_collapse_is_said_once_and_so_is_recovery():
     for value in (.999, .98, .5, .98, .5):
         assert judge.judge(trunk(value), 200) == []
     said, = judge.judge(trunk(.4), 250)
-    assert said.endswith('no longer collapsed.')
+    assert said.endswith('mean cosine of 0.400: the run is no longer '
+                         'collapsed.')
     assert judge.collapsed == []
+
+
+def test_a_high_cosine_alone_is_no_collapse():
+    judge = CollapseJudge(patience=1, begin=0)
+    assert judge.judge(trunk(.9985, rank=.2), 1) == []
+    alone = {'trunk/cosine': .9985, 'trunk/uniformity': -.1}
+    assert judge.judge(alone, 2) == []
+    said, = judge.judge(trunk(.99996, rank=.2), 3)
+    assert 'cosine of 0.99996' in said
+    said, = judge.judge(trunk(.99, rank=.2), 4)
+    assert 'no longer' in said
+    # Chance is said too where the cosine is merely high.
+    assert len(judge.judge(trunk(.995, rank=.45), 5)) == 1
 
 
 def test_collapse_of_projections_dimensions_and_after_a_resume():
     judge = CollapseJudge(patience=2, begin=0)
     numbers = {
-        'moco.queue/cosine': .999,
+        'moco.queue/cosine': .99999,
         'moco.queue/uniformity': 0.,
         # Likeness to a teacher is no spread.
         'drift/remember/cosine': 1.,
@@ -202,8 +220,10 @@ def test_collapse_of_projections_dimensions_and_after_a_resume():
     resumed.load_state_dict(judge.state_dict())
     said, = resumed.judge(numbers, 2)
     assert said.startswith('The projections of the task moco (queue) of '
-                           'different images have a mean cosine of 0.999: '
+                           'different images have a mean cosine of 0.99999: '
                            'the task has collapsed')
     assert resumed.judge(numbers, 3) == []
-    with pytest.raises(ValueError, match='recovers at a lower cosine'):
-        CollapseJudge(recovered_cosine=0.995)
+    said, = resumed.judge({'trunk/effective_rank': 3.5}, 4)
+    assert 'more dimensions again' in said
+    with pytest.raises(ValueError, match='cosine <= certain'):
+        CollapseJudge(cosine=0.99999)

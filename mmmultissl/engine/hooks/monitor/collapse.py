@@ -1,7 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Say in plain words that a run has collapsed."""
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping
+from typing import Dict, List, Mapping, Optional
 
 from .batch_geometry import TRUNK
 
@@ -10,21 +10,25 @@ from .batch_geometry import TRUNK
 class CollapseJudge:
     """Reads the numbers of the monitor and tells when they mean collapse.
 
-    Two kinds, of the trunk and of every queue's projections: all images at
-    one point (their mean cosine), and, of the trunk, few dimensions in use
-    (the effective rank). A state changes only after several measurements in a
-    row, and a number between the two thresholds changes nothing, so that a
-    line is said once. All numbers are our choice: see docs/monitor.md.
+    Two kinds. All images at one point, of the trunk and of every queue's
+    projections: different images have a mean cosine of practically 1; or it
+    is high and an image's own positive is found no better than by chance. A
+    high cosine alone is none: features behind a ReLU have a large common
+    part, 0.99 in healthy runs with group norm. Few dimensions in use, of the
+    trunk: its effective rank. A state changes only after several
+    measurements in a row, and between its two thresholds nothing changes, so
+    that a line is said once. All numbers are our choice: docs/monitor.md.
 
     Args:
-        cosine (float): Mean cosine from which on images count as one point.
-            Defaults to 0.99.
-        recovered_cosine (float): Mean cosine below which they are apart
-            again. Defaults to 0.97.
+        certain (float): Mean cosine from which on it is one point.
+            Defaults to 0.9999.
+        cosine (float): Mean cosine from which on it is one point if the
+            positive is not found. Defaults to 0.99.
+        chance (float): Rank of the positive from which on it is not found;
+            0.5 is chance. Defaults to 0.4.
         rank (float): Effective rank of the trunk below which few dimensions
-            are in use. Defaults to 2.
-        recovered_rank (float): Effective rank above which it is no collapse
-            any more. Defaults to 3.
+            are in use; it has recovered at half as much again.
+            Defaults to 2.
         patience (int): Measurements in a row that must agree.
             Defaults to 3; the rank, measured more rarely, needs one.
         begin (int): Iterations at the start that are not judged, for a
@@ -33,10 +37,10 @@ class CollapseJudge:
     Raises:
         ValueError: If thresholds are the wrong way round.
     """
+    certain: float = 0.9999
     cosine: float = 0.99
-    recovered_cosine: float = 0.97
+    chance: float = 0.4
     rank: float = 2.
-    recovered_rank: float = 3.
     patience: int = 3
     begin: int = 200
     _collapsed: Dict[str, bool] = field(
@@ -45,15 +49,14 @@ class CollapseJudge:
         default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.recovered_cosine > self.cosine or \
-                self.recovered_rank < self.rank or self.patience < 1:
+        if not (0 < self.cosine <= self.certain <= 1
+                and 0 < self.chance <= 0.5 and self.rank >= 1
+                and self.patience >= 1):
             raise ValueError(
-                'collapse of MonitorHook got cosine='
-                f'{self.cosine}, recovered_cosine={self.recovered_cosine}, '
-                f'rank={self.rank}, recovered_rank={self.recovered_rank}, '
-                f'patience={self.patience}: a run recovers at a lower cosine '
-                'and a higher rank than it collapses, and patience is at '
-                'least 1.')
+                f'collapse of MonitorHook got cosine={self.cosine}, certain='
+                f'{self.certain}, chance={self.chance}, rank={self.rank}, '
+                f'patience={self.patience}: set cosine <= certain <= 1, '
+                'chance to 0.5 or less, rank and patience to 1 or more.')
 
     def judge(self, numbers: Mapping[str, float], iteration: int) -> List[str]:
         """Read the numbers of one iteration.
@@ -70,26 +73,33 @@ class CollapseJudge:
         said = []
         for name, value in numbers.items():
             subject, _, key = name.rpartition('/')
+            # Other cosines are not between images: see those of gradients.
             if key == 'cosine' and f'{subject}/uniformity' in numbers:
-                whose = _whose(subject)
-                if self._changed(name, value > self.cosine,
-                                 value < self.recovered_cosine,
-                                 self.patience):
+                rank = numbers.get(f'{subject}/positive_rank')
+                bad = self._is_point(value, rank, 0.)
+                good = not self._is_point(value, rank, 0.5)
+                if self._changed(name, bad, good, self.patience):
                     said.append(
-                        f'The {whose} of different images have a mean cosine '
-                        f'of {value:.3f}: ' + _one_point(
-                            subject, self._collapsed[name]))
+                        f'The {_whose(subject)} of different images have a '
+                        f'mean cosine of {_near_one(value)}: ' +
+                        _one_point(subject, self._collapsed[name]))
             elif name == f'{TRUNK}/effective_rank':
                 if self._changed(name, value < self.rank,
-                                 value > self.recovered_rank, 1):
-                    said.append(
-                        f'The features have an effective rank of {value:.1f}: '
-                        + ('the run has collapsed to few dimensions; lower '
-                           'the learning rate, lengthen its warm-up, or raise '
-                           'the number or hardness of the negatives.'
-                           if self._collapsed[name] else
-                           'the run uses more dimensions again.'))
+                                 value > 1.5 * self.rank, 1):
+                    said.append('The features have an effective rank of '
+                                f'{value:.1f}: ' +
+                                _dimensions(self._collapsed[name]))
         return said
+
+    def _is_point(self, cosine: float, rank: Optional[float],
+                  margin: float) -> bool:
+        """Whether it is one point; a margin widens what counts as one."""
+        # Of the distance to a cosine of 1.
+        wider = 1 + 4 * margin
+        if 1 - cosine < wider * (1 - self.certain):
+            return True
+        return (rank is not None and 1 - cosine < wider * (1 - self.cosine)
+                and rank > self.chance - 0.1 * margin)
 
     def _changed(self, name: str, bad: bool, good: bool,
                  patience: int) -> bool:
@@ -143,3 +153,20 @@ def _one_point(subject: str, collapsed: bool) -> str:
             'checkpoint before it with a lower learning rate, a longer '
             'warm-up or a slower EMA, or check that the views of an image '
             'still show the same things.')
+
+
+def _dimensions(collapsed: bool) -> str:
+    if not collapsed:
+        return 'the run uses more dimensions again.'
+    return ('the run has collapsed to few dimensions; start again from a '
+            'checkpoint before it with a lower learning rate or a longer '
+            'warm-up, or raise the number of negatives.')
+
+
+def _near_one(value: float) -> str:
+    """Write a cosine without rounding it to 1."""
+    for digits in (3, 4, 5, 6):
+        text = f'{value:.{digits}f}'
+        if float(text) != 1:
+            return text
+    return text

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mmmultissl.models.selfsup import MultiSSL
     from .measurement import Measurement, Numbers
 
+# Says what the cosine says, on another scale.
+_NOT_IN_TEXT = ('std', )
+
 
 @HOOKS.register_module()
 class MonitorHook(Hook):
@@ -203,17 +206,19 @@ class MonitorHook(Hook):
 
 
 def in_one_line(numbers: 'Numbers') -> str:
-    """Write numbers for people, what they are of once.
+    """Write numbers for people, what they are of once; not all of them.
 
     Args:
         numbers (dict[str, float]): ``{of what}/{name}`` -> number.
 
     Returns:
-        str: Such as ``trunk: cosine 0.31 std 0.83 | knn: mAP 34.1``.
+        str: Such as ``trunk: cosine 0.31 uniformity -2.1 | knn: mAP 34.1``.
     """
     groups: Dict[str, List[str]] = {}
     for name, value in numbers.items():
         subject, _, key = name.rpartition('/')
+        if key in _NOT_IN_TEXT:
+            continue
         groups.setdefault(subject, []).append(f'{key} {value:.3g}')
     return ' | '.join(f'{subject}: {" ".join(parts)}'
                       for subject, parts in groups.items())

@@ -55,7 +55,7 @@ class QueueAge(Measurement):
 
         Args:
             model (MultiSSL): The model.
-            iteration (int): The iteration, from 1.
+            iteration (int): Not used.
 
         Returns:
             dict[str, float]: ``{task}.{queue}/age`` in iterations and
@@ -63,12 +63,12 @@ class QueueAge(Measurement):
         """
         numbers = {}
         for name, queue in queues_of(model).items():
-            for key, value in self._of_queue(queue, iteration).items():
+            for key, value in self._of_queue(queue).items():
                 numbers[f'{name}/{key}'] = value
         return numbers
 
-    def _of_queue(self, queue: RingQueue, iteration: int) -> Dict[str, float]:
-        written = min(iteration * self._batch, queue.length)
+    def _of_queue(self, queue: RingQueue) -> Dict[str, float]:
+        written = min(queue.written, queue.length)
         return dict(
             age=mean_age(written, self._batch),
             filled=written / queue.length)

@@ -85,6 +85,7 @@ class TaskGradients(Measurement):
         # It moves in the step, so it is read before.
         self._scale = float(scaler.get_scale()) if hasattr(
             scaler, 'get_scale') else 1.
+        model.last_gram = None
         model.request_gram()
 
     def measure(self, model: MultiSSL, iteration: int) -> Numbers:
