@@ -2,6 +2,7 @@
 """Two stages of MoCo v2 and DenseCL on a few made images."""
 import copy
 import os
+import signal
 from pathlib import Path
 
 from mmengine.config import Config
@@ -19,21 +20,28 @@ DISTILL = dict(
     weight=0.)
 
 
+class Cut(Exception):
+    """The end of a stage in the middle of an iteration."""
+
+
 @HOOKS.register_module(force=True)
 class EndHook(Hook):
-    """End a stage early, by ``END_AT='FOLDER ITERATION SIGNAL'``.
+    """End a stage early, by ``END_AT='FOLDER ITERATION HOW'``.
 
-    Signal 0 ends the loop, others go to this process.
+    How: ``cut`` raises, ``kill`` kills this process, ``stop`` ends the loop
+    after the iteration.
     """
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        folder, iteration, number = os.environ.get('END_AT',
-                                                   '- 0 0').split()
-        if (os.path.basename(runner.work_dir) == folder
-                and runner.iter == int(iteration)):
-            if int(number):
-                os.kill(os.getpid(), int(number))
-            runner.train_loop.stop_training = True
+        folder, iteration, how = os.environ.get('END_AT', '- 0 -').split()
+        if (os.path.basename(runner.work_dir) != folder
+                or runner.iter != int(iteration)):
+            return
+        if how == 'cut':
+            raise Cut
+        if how == 'kill':
+            os.kill(os.getpid(), signal.SIGKILL)
+        runner.train_loop.stop_training = True
 
 
 def config(images, work_dir, distill=None, **changes):

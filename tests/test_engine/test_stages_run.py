@@ -1,0 +1,314 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""Stages one after the other: exact, resumable, and never on other inputs."""
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmmultissl.engine.backbone_weights import sha256_of
+from mmmultissl.engine.stages import run_stages
+
+from .stages_toy import Cut, InProcess, assert_equal, config, make_images
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('stages') / 'images'
+    make_images(folder)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def finished(images, tmp_path_factory):
+    """A run without distillation: (its config, its folder)."""
+    folder = tmp_path_factory.mktemp('finished')
+    cfg = config(images, folder)
+    run_stages(cfg, InProcess())
+    return cfg, folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The same in another place, to be spoilt."""
+    cfg, folder = finished
+    place = tmp_path / 'run'
+    shutil.copytree(folder, place)
+    cfg = copy.deepcopy(cfg)
+    cfg.work_dir = str(place)
+    return cfg, place
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def trained_parts(checkpoint):
+    """What a run has trained: without a teacher and logs."""
+    checkpoint = load(checkpoint)
+    states = {
+        key: value for key, value in checkpoint['state_dict'].items()
+        if not key.startswith('tasks.remember')
+    }
+    return states, checkpoint['optimizer']['state'], checkpoint[
+        'param_schedulers']
+
+
+def alone(file, work_dir):
+    """Train a stage's config by itself."""
+    InProcess()(str(file), str(work_dir), False, None, (), None)
+    return Path((work_dir / 'last_checkpoint').read_text())
+
+
+def test_what_is_left_on_the_disk(finished):
+    _, folder = finished
+    last = folder / '2_densecl' / 'iter_4.pth'
+    assert (folder / 'last_checkpoint').read_text() == str(last)
+    listed = json.loads((folder / 'stages.json').read_text())
+    assert listed['stage_order'] == ['moco', 'densecl']
+    assert listed['total_updates'] == 10
+    assert [(s['folder'], s['updates'], s['done'])
+            for s in listed['stages']] == [('1_moco', 6, True),
+                                           ('2_densecl', 4, True)]
+    first = json.loads((folder / '1_moco' / 'stage.json').read_text())
+    second = json.loads((folder / '2_densecl' / 'stage.json').read_text())
+    assert first['checkpoint'] == 'iter_6.pth'
+    assert first['sha256'] == sha256_of(str(folder / '1_moco/iter_6.pth'))
+    assert second['start_from'] == first['sha256']
+    assert first['start_from'] is None and first['teachers'] == {}
+    assert second['seconds'] > 0 and second['tasks'] == ['densecl']
+    for name, updates in [('1_moco', 6), ('2_densecl', 4)]:
+        states = load(folder / name / f'iter_{updates}.pth')['state_dict']
+        task, = {key.split('.')[1] for key in states
+                 if key.startswith('tasks.')}
+        assert task == name[2:]
+
+
+def test_a_stage_starts_from_the_trunk_of_the_one_before(images, tmp_path):
+    cfg = config(images, tmp_path, **{
+        'stages.densecl.overrides': {'optim_wrapper.optimizer.lr': 0.}})
+    run_stages(cfg, InProcess())
+    before = load(tmp_path / '1_moco/iter_6.pth')['state_dict']
+    after = load(tmp_path / '2_densecl/iter_4.pth')['state_dict']
+    weights = [key for key in after if key.startswith('backbone.')
+               and 'running' not in key and 'num_batches' not in key]
+    assert len(weights) > 20
+    for key in weights:
+        assert torch.equal(before[key], after[key]), key
+    # The EMA trunk begins anew: as a copy of the trunk.
+    assert torch.equal(after['momentum.ema0.backbone.conv1.weight'],
+                       before['backbone.conv1.weight'])
+    assert not torch.equal(before['momentum.ema0.backbone.conv1.weight'],
+                           before['backbone.conv1.weight'])
+
+
+def test_heads_queues_and_the_ema_can_be_taken_along(images, tmp_path):
+    cfg = config(images, tmp_path, **{
+        'stages.densecl': dict(
+            tasks=('moco', 'densecl'),
+            start=dict(momentum=True, tasks=('moco', )),
+            # Nothing moves; batch norm is not looked at.
+            overrides={
+                'optim_wrapper.optimizer.lr': 0.,
+                'model.tasks.moco.momentum': 1e-30,
+                'model.tasks.densecl.momentum': 1e-30
+            })})
+    cfg.model.tasks.moco.momentum = cfg.model.tasks.densecl.momentum = 1e-30
+    run_stages(cfg, InProcess())
+    before = load(tmp_path / '1_moco/iter_6.pth')['state_dict']
+    after = load(tmp_path / '2_densecl/iter_4.pth')['state_dict']
+    same = ['tasks.moco.neck.mlp.0.weight',
+            'momentum.ema0.backbone.conv1.weight',
+            'momentum.ema0.tasks.moco.neck.mlp.0.weight']
+    for key in same:
+        assert torch.equal(before[key], after[key]), key
+    assert not torch.equal(before['backbone.conv1.weight'],
+                           before['momentum.ema0.backbone.conv1.weight'])
+    # The new task's EMA neck is a copy of its neck.
+    new = [key for key in after
+           if key.startswith('momentum.ema0.tasks.densecl.')
+           and key.endswith('.weight')]
+    assert new
+    for key in new:
+        online = key.replace('momentum.ema0.', '')
+        assert torch.equal(after[key], after[online]), key
+    # The queue goes on where it was: (6 + 4) * 4 keys in a ring of 10.
+    assert int(before['tasks.moco.queue._extra_state']) == 24
+    assert int(after['tasks.moco.queue._extra_state']) == 40
+
+
+def test_a_stage_alone_is_the_same_run(finished, tmp_path):
+    """Its config is one for tools/train.py."""
+    _, folder = finished
+    for name, updates in [('1_moco', 6), ('2_densecl', 4)]:
+        last = alone(folder / name / 'config.py', tmp_path / name)
+        assert last.parent == tmp_path / name
+        both = [load(folder / name / f'iter_{updates}.pth'), load(last)]
+        for key in ('state_dict', 'optimizer', 'param_schedulers'):
+            assert_equal(both[0][key], both[1][key], f'{name} {key}')
+
+
+def test_finished_stages_are_not_trained_again(copied, capsys):
+    cfg, folder = copied
+    stamp = (folder / '2_densecl' / 'iter_4.pth').stat().st_mtime_ns
+    train = InProcess()
+    records = run_stages(cfg, train)
+    assert train.trained == [] and len(records) == 2
+    assert (folder / '2_densecl' / 'iter_4.pth').stat().st_mtime_ns == stamp
+    # The folder was moved, and the pointer follows.
+    assert (folder / 'last_checkpoint').read_text() == str(
+        folder / '2_densecl' / 'iter_4.pth')
+    assert capsys.readouterr().out.count('was done before') == 2
+
+
+def test_what_does_not_matter_may_change(copied):
+    cfg, _ = copied
+    cfg.log_level = 'ERROR'
+    cfg.default_hooks.checkpoint.interval = 3
+    cfg.train_dataloader.persistent_workers = False
+    train = InProcess()
+    run_stages(cfg, train)
+    assert train.trained == []
+
+
+def test_a_stage_without_all_its_updates_is_not_done(images, tmp_path,
+                                                     monkeypatch):
+    monkeypatch.setenv('END_AT', '1_moco 1 stop')
+    with pytest.raises(RuntimeError, match='stage 1 of 2, moco, ended after '
+                       'iteration 2 of 6'):
+        run_stages(config(images, tmp_path), InProcess())
+
+
+@pytest.mark.parametrize('ends', ['1_moco 1', '1_moco 5', '2_densecl 0',
+                                  '2_densecl 3'])
+def test_cut_off_and_resumed_equals_uninterrupted(images, finished, tmp_path,
+                                                  monkeypatch, ends):
+    _, straight = finished
+    cfg = config(images, tmp_path)
+    monkeypatch.setenv('END_AT', f'{ends} cut')
+    name, iteration = ends.split()
+    with pytest.raises(Cut):
+        run_stages(cfg, InProcess())
+    assert not (tmp_path / name / 'stage.json').exists()
+    assert not (tmp_path / 'last_checkpoint').exists()
+    monkeypatch.delenv('END_AT')
+    train = InProcess()
+    run_stages(cfg, train)
+    assert train.trained[0] == (name, int(iteration) >= 2)
+    assert train.trained[1:] == [('2_densecl', False)] * (name == '1_moco')
+    for each in ('1_moco/iter_6.pth', '2_densecl/iter_4.pth'):
+        assert_equal(trained_parts(straight / each),
+                     trained_parts(tmp_path / each), each)
+
+
+@pytest.mark.parametrize('changes, words', [
+    ({'optim_wrapper.optimizer.lr': 0.2},
+     '1_moco was trained with other settings: '
+     'optim_wrapper.optimizer.lr was 0.1 and is 0.2. Undo the change'),
+    ({'stages.densecl.overrides': {'model.tasks.densecl.momentum': 0.5}},
+     '2_densecl was trained with other settings: '
+     'model.tasks.densecl.momentum was 0.1 and is 0.5'),
+    (dict(total_updates=11), '2_densecl was trained with other settings: '
+     'train_cfg.max_iters was 4 and is 5'),
+    (dict(stage_order=['densecl', 'moco']),
+     'holds the stages moco, densecl, but this run has densecl, moco'),
+])
+def test_other_settings_are_refused(copied, changes, words):
+    cfg, _ = copied
+    cfg.merge_from_dict(changes)
+    train = InProcess()
+    with pytest.raises(ValueError) as error:
+        run_stages(cfg, train)
+    assert words in str(error.value) and '\n' not in str(error.value)
+    assert train.trained == []
+
+
+def test_a_changed_or_missing_checkpoint_is_refused(copied):
+    cfg, folder = copied
+    (folder / '2_densecl' / 'stage.json').unlink()
+    teacher = folder / '1_moco' / 'iter_6.pth'
+    content = bytearray(teacher.read_bytes())
+    content[-100] ^= 1
+    teacher.write_bytes(content)
+    with pytest.raises(RuntimeError, match='iter_6.pth is not the file that '
+                       'the earlier stage wrote .*put that file back'):
+        run_stages(cfg, InProcess())
+    # Nor does the stage alone start from it.
+    with pytest.raises(RuntimeError, match='is not the file'):
+        file = Config.fromfile(folder / '2_densecl' / 'config.py')
+        file.start_from.checkpoint = str(teacher)
+        file.dump(folder / 'alone.py')
+        alone(folder / 'alone.py', folder / 'alone')
+    teacher.unlink()
+    with pytest.raises(FileNotFoundError, match='There is no .*iter_6.pth, '
+                       'the checkpoint of an earlier stage: put it back'):
+        run_stages(cfg, InProcess())
+
+
+def test_foreign_checkpoints_are_left_alone(images, tmp_path):
+    (tmp_path / '1_moco').mkdir()
+    (tmp_path / '1_moco' / 'iter_5.pth').write_bytes(b'mine')
+    with pytest.raises(ValueError, match='no staged run has written'):
+        run_stages(config(images, tmp_path), InProcess())
+
+
+def test_two_runs_do_not_share_a_folder(images, tmp_path):
+    cfg = config(images, tmp_path)
+
+    def train(*_):
+        with pytest.raises(RuntimeError, match='Another run is at work in'):
+            run_stages(cfg, InProcess())
+        raise SystemExit(5)
+
+    with pytest.raises(SystemExit):
+        run_stages(cfg, train)
+    run_stages(cfg, InProcess())  # the lock is gone
+
+
+def test_an_empty_stage_returns_its_teacher(images, finished, tmp_path):
+    cfg = config(images, tmp_path, **{
+        'stages.densecl.updates': 0, 'total_updates': 6})
+    train = InProcess()
+    records = run_stages(cfg, train)
+    assert [name for name, _ in train.trained] == ['1_moco']
+    assert records[0].sha256 == records[1].sha256
+    last = Path((tmp_path / 'last_checkpoint').read_text())
+    assert last == tmp_path / '1_moco' / 'iter_6.pth'
+    assert (tmp_path / '2_densecl' / records[1].checkpoint).resolve() == last
+    assert_equal(load(last)['state_dict'],
+                 load(finished[1] / '1_moco/iter_6.pth')['state_dict'])
+    run_stages(cfg, train)
+    assert len(train.trained) == 1
+
+
+def test_a_failing_stage_ends_the_run(images, tmp_path, capsys):
+    cfg = config(images, tmp_path)
+    with pytest.raises(SystemExit) as error:
+        run_stages(cfg, lambda *_: 7)
+    assert error.value.code == 7
+    out = capsys.readouterr().out
+    assert 'stage 1 of 2, moco: failed with exit status 7' in out
+    assert 'stage 2' not in out.replace('2 densecl', '')
+
+
+def test_what_does_not_fit_the_start_is_named(images, tmp_path):
+    cfg = config(images, tmp_path, **{
+        'stages.densecl.overrides': {'model.backbone.base_channels': 16}})
+    with pytest.raises(RuntimeError, match='does not fit backbone'):
+        run_stages(cfg, InProcess())
+    other = tmp_path / 'parts'
+    cfg = config(images, other, **{
+        'stages.densecl.start': dict(companions=('eye', ))})
+    with pytest.raises(ValueError, match='start_from.parts names '
+                       'companions.eye.'):
+        run_stages(cfg, InProcess())
+
+
+def test_a_runner_does_not_take_stages_for_one_run(images, tmp_path):
+    cfg = config(images, tmp_path)
+    cfg.dump(tmp_path / 'config.py')
+    with pytest.raises(ValueError, match='The config has stages'):
+        alone(tmp_path / 'config.py', tmp_path)
