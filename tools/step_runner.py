@@ -10,7 +10,8 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (Callable, Dict, List, NamedTuple, Optional, Sequence, Set,
+                    Tuple)
 
 from show_progress import Command, Progress, tail_of, words_for
 
@@ -37,6 +38,12 @@ class Step(NamedTuple):
             one has changed, the step is done again. Defaults to none.
         beside (tuple[Path]): Files that it writes beside its output.
             Defaults to none.
+        prepare (Callable | None): Called when it begins, to write what the
+            command reads; a ValueError or OSError of it is a failure of the
+            step. Defaults to None.
+        finish (Callable | None): Called when the command has succeeded, with
+            the seconds that it took, before the step counts as done.
+            Defaults to None.
     """
     name: str
     title: str
@@ -46,6 +53,8 @@ class Step(NamedTuple):
     output: Optional[Path] = None
     files: Tuple[Path, ...] = ()
     beside: Tuple[Path, ...] = ()
+    prepare: Optional[Callable[[], None]] = None
+    finish: Optional[Callable[[float], None]] = None
 
 
 def words_of(step: Step) -> List[str]:
@@ -111,12 +120,18 @@ class Runner:
         environment (dict[str, str]): Of the commands.
         keep (tuple[int]): File descriptors that the commands hold too, such
             as that of a lock. Defaults to none.
+        go_on (bool): Whether a step that fails stops only those that need
+            it. Defaults to False: it ends all.
     """
 
     def __init__(self, steps: Sequence[Step], folder: Path, lanes: int,
-                 environment: Dict[str, str],
-                 keep: Tuple[int, ...] = ()) -> None:
+                 environment: Dict[str, str], keep: Tuple[int, ...] = (),
+                 go_on: bool = False) -> None:
         self.keep = keep
+        self.go_on = go_on
+        # Exit status of the steps that failed, and the steps that need them.
+        self.failed: Dict[str, int] = {}
+        self.lost: Set[str] = set()
         self.steps = {step.name: step for step in steps}
         self.logs, self.marks = folder / 'logs', folder / 'steps'
         self.lanes = lanes
@@ -142,7 +157,7 @@ class Runner:
 
         Returns:
             int: 0, or the exit status of the step that failed, after the
-            others were ended.
+            others were ended; with ``go_on`` 1 where any failed.
         """
         for folder in (self.logs, self.marks):
             folder.mkdir(parents=True, exist_ok=True)
@@ -158,9 +173,12 @@ class Runner:
         self.start = time.monotonic()
         shown = _Lines()
         try:
-            while len(self.done) < len(self.steps):
-                self._begin_steps()
-                next(iter(self.running.values())).runs(_LOOK)
+            while len(self.done) + len(self.lost) < len(self.steps):
+                status = self._begin_steps()
+                if status:
+                    return status
+                for command in [*self.running.values()][:1]:
+                    command.runs(_LOOK)
                 for name in [*self.running]:
                     if not self.running[name].runs():
                         shown.clear()
@@ -174,7 +192,7 @@ class Runner:
             for command in self.running.values():
                 command.end()
             shown.clear()
-        return 0
+        return 1 if self.failed else 0
 
     def lines(self, now: float) -> List[str]:
         """Write what runs and how long all will take.
@@ -186,7 +204,8 @@ class Runner:
             list[str]: A line for all steps, then one for each that runs.
         """
         left = self._left(now)
-        head = (f'{len(self.done)} of {len(self.steps)} steps done, '
+        lost = f', {len(self.lost)} given up' if self.lost else ''
+        head = (f'{len(self.done)} of {len(self.steps)} steps done{lost}, '
                 f'{words_for(now - self.start)} passed, '
                 f'about {words_for(left)} left in all')
         return [
@@ -212,14 +231,16 @@ class Runner:
             guess = self.steps[name].usual * pace - passed
             running[name] = max(
                 command.progress.seconds_left(now) or 0., guess, 1.)
-        return time_left([*self.steps.values()], self.done, running,
-                         self.lanes, pace)
+        steps = [
+            step for name, step in self.steps.items() if name not in self.lost
+        ]
+        return time_left(steps, self.done, running, self.lanes, pace)
 
-    def _begin_steps(self) -> None:
+    def _begin_steps(self) -> int:
         for name, step in self.steps.items():
             if len(self.running) == self.lanes:
-                return
-            if (name in self.running or name in self.done
+                return 0
+            if (name in self.running or name in self.done or name in self.lost
                     or not all(need in self.done for need in step.needs)):
                 continue
             # What an interrupted run of the same step left is continued; what
@@ -230,20 +251,50 @@ class Runner:
                 self._mark(name, 'begun')
             if begun:
                 self.continued.append(name)
+            log = self.logs / f'{name}.log'
+            try:
+                if step.prepare is not None:
+                    step.prepare()
+            except (OSError, ValueError) as error:
+                log.write_text(f'{error}\n', encoding='utf-8')
+                status = self._fail(step, log, 0., 1)
+                if status:
+                    return status
+                continue
             self.running[name] = Command(
                 words_of(step),
-                Progress(step.title, time.monotonic(), step.usual),
-                self.logs / f'{name}.log', self.environment, self.keep)
+                Progress(step.title, time.monotonic(), step.usual), log,
+                self.environment, self.keep)
+        return 0
+
+    def _fail(self, step: Step, log: Path, took: float, status: int) -> int:
+        """Tell of a failure.
+
+        Returns:
+            int: Exit status of the whole; 0 where the others go on.
+        """
+        words = (f'{step.title}: failed after {words_for(took)} with exit '
+                 f'status {status}; the whole output is in {log}')
+        if not self.go_on:
+            print(f'{tail_of(log)}\n{words}')
+            return status if status > 0 else 1
+        self.failed[step.name] = status
+        # Steps come after those they need.
+        self.lost.add(step.name)
+        for other in self.steps.values():
+            if self.lost.intersection(other.needs):
+                self.lost.add(other.name)
+        print(words, flush=True)
+        return 0
 
     def _finish(self, name: str) -> int:
         step, command = self.steps[name], self.running.pop(name)
         status = command.status()
         took = time.monotonic() - command.progress.start
         if status:
-            print(f'{tail_of(command.log)}\n{step.title}: failed after '
-                  f'{words_for(took)} with exit status {status}; the whole '
-                  f'output is in {command.log}')
-            return status if status > 0 else 1
+            return self._fail(step, command.log, took, status)
+        if step.finish is not None:
+            step.finish(took)
         if name not in self.continued:
             self.paces.append((took, step.usual))
         self._mark(name, 'done')
@@ -253,6 +304,29 @@ class Runner:
             f'{words_for(took)}',
             flush=True)
         return 0
+
+    def is_done(self, name: str) -> bool:
+        """Say whether a step is done and what it wrote is there.
+
+        Args:
+            name (str): The step.
+
+        Returns:
+            bool: Whether it is.
+        """
+        return self._state(name) == 'done'
+
+    def changed(self) -> List[str]:
+        """Name the steps that another command or other files have marked.
+
+        Returns:
+            list[str]: Names of steps that would be done anew, what they have
+            left being removed.
+        """
+        return [
+            name for name in self.steps
+            if (self.marks / name).is_file() and self._state(name) is None
+        ]
 
     def _state(self, name: str) -> Optional[str]:
         file = self.marks / name

@@ -14,6 +14,72 @@ PRETRAINING, EVALUATION, DETECTION = 'pretrain', 'voc07.json', 'detect'
 RANDOM = 'random'
 
 
+def kind_of(line: dict) -> str:
+    """Say what a logged line is of.
+
+    Args:
+        line (dict): A line of ``scalars.json``.
+
+    Returns:
+        str: ``'train'``, ``'monitor'`` or ``'validation'``.
+    """
+    if 'loss' in line:
+        return 'train'
+    return 'monitor' if any(
+        key.startswith('monitor/') for key in line) else 'validation'
+
+
+def read_scalars(path: Path) -> List[dict]:
+    """Read what a run has logged, in the order of the steps.
+
+    A step that was run again after an interruption counts once, as it was
+    logged last. Training, validation and what a monitor measured are kept
+    apart.
+
+    Args:
+        path (Path): Its work dir.
+
+    Returns:
+        list[dict]: The lines of all ``scalars.json``.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    files = sorted(path.glob('*/vis_data/scalars.json'))
+    found: Dict[tuple, dict] = {}
+    for file in files:
+        for text in file.read_text(encoding='utf-8').splitlines():
+            line = json.loads(text)
+            found[line['step'], kind_of(line)] = line
+    if not found:
+        raise FileNotFoundError(
+            f'{path} has no */vis_data/scalars.json, from which the '
+            'curves are drawn: keep LocalVisBackend among '
+            'visualizer.vis_backends of the config.')
+    return [found[key] for key in sorted(found)]
+
+
+def training_seconds(lines: Sequence[dict], updates: int) -> float:
+    """Sum up the time of training steps.
+
+    Args:
+        lines (Sequence[dict]): Logged training steps, in their order, at
+            least one.
+        updates (int): How many steps there were.
+
+    Returns:
+        float: Seconds, without start-up, checkpoints and evaluation. A
+        line's time, a mean over its last steps, stands for all steps since
+        the line before it.
+    """
+    total, before = 0., 0
+    for line in lines:
+        total += line['time'] * (line['step'] - before)
+        before = line['step']
+    # The last steps may be too few for a line of their own.
+    return total + line['time'] * max(updates - before, 0)
+
+
 class WorkDir:
     """The folder of a finished training run.
 
@@ -54,18 +120,7 @@ class WorkDir:
         Raises:
             FileNotFoundError: If there are none.
         """
-        files = sorted(self.path.glob('*/vis_data/scalars.json'))
-        found: Dict[tuple, dict] = {}
-        for file in files:
-            for text in file.read_text(encoding='utf-8').splitlines():
-                line = json.loads(text)
-                found[line['step'], 'loss' in line] = line
-        if not found:
-            raise FileNotFoundError(
-                f'{self.path} has no */vis_data/scalars.json, from which the '
-                'curves are drawn: keep LocalVisBackend among '
-                'visualizer.vis_backends of the config.')
-        return [found[key] for key in sorted(found)]
+        return read_scalars(self.path)
 
     def training(self) -> List[dict]:
         """Read the lines of training steps.
@@ -84,12 +139,7 @@ class WorkDir:
             line's time, a mean over its last steps, stands for all steps
             since the line before it.
         """
-        total, before = 0., 0
-        for line in self.training():
-            total += line['time'] * (line['step'] - before)
-            before = line['step']
-        # The last steps may be too few for a line of their own.
-        return total + line['time'] * max(self.updates - before, 0)
+        return training_seconds(self.training(), self.updates)
 
 
 class Run(NamedTuple):

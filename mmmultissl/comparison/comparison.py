@@ -1,0 +1,231 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""A comparison: rows, seeds, evaluations and a budget, read from a config."""
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+from mmengine.config import Config
+
+from mmmultissl.utils.command_line import read_config
+from .budget import Budget, budgets_of, check_budgets, share_out
+from .configs import row_config, updates_of
+from .evaluations import Column, Evaluation, make_evaluations
+from .placeholders import fill, keep
+from .rows import Row, make_rows
+
+_KEYS = dict(
+    rows=dict,
+    evaluations=dict,
+    seeds=(list, tuple),
+    total_updates=int,
+    reference=str,
+    baselines=(list, tuple),
+    cfg_options=dict,
+    lists=dict,
+    prepare=dict,
+    train_command=(list, tuple),
+    title=str,
+    note=str)
+_NEEDED = ('rows', 'evaluations', 'total_updates')
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that is run and told.
+
+    Args:
+        folder (Path): Where everything goes.
+        mode (str): ``'dev'`` or ``'test'``: which lists are scored.
+        rows (dict[str, Row]): Name to row.
+        configs (dict[str, Config]): Name to its whole config, placeholders
+            left in it.
+        budgets (dict[str, Budget]): Name to what it costs.
+        evaluations (dict[str, Evaluation]): Name to evaluation.
+        seeds (tuple[int]): Of rows that name none.
+        total_updates (int): What every row costs.
+        reference (str | None): Row that the others are compared with, seed
+            by seed.
+        baselines (tuple[str]): Single-task rows of the mean relative gain.
+        lists (dict[str, dict]): Name -> ``root``, ``share`` and ``seed`` of
+            :func:`~mmmultissl.comparison.voc_lists.write_dev_lists`.
+        prepare (dict[str, dict]): Name -> ``command`` and ``output`` of what
+            makes data first.
+        train_command (tuple[str] | None): What trains, before ``--work-dir``.
+        title (str): Of the report.
+        note (str | None): What its reader should know first.
+    """
+    folder: Path
+    mode: str
+    rows: Dict[str, Row]
+    configs: Dict[str, Config]
+    budgets: Dict[str, Budget]
+    evaluations: Dict[str, Evaluation]
+    seeds: Tuple[int, ...]
+    total_updates: int
+    reference: Optional[str]
+    baselines: Tuple[str, ...]
+    lists: Dict[str, dict]
+    prepare: Dict[str, dict]
+    train_command: Optional[Tuple[str, ...]]
+    title: str
+    note: Optional[str]
+
+    def seeds_of(self, row: str) -> Tuple[int, ...]:
+        """Name the seeds of a row.
+
+        Args:
+            row (str): The row.
+
+        Returns:
+            tuple[int]: Its own, or those of the comparison.
+        """
+        own = self.rows[row].seeds
+        return self.seeds if own is None else own
+
+    @property
+    def shown(self) -> Tuple[str, ...]:
+        """tuple[str]: The rows of the tables."""
+        return tuple(name for name, row in self.rows.items() if not row.part)
+
+    @property
+    def columns(self) -> Tuple[Column, ...]:
+        """tuple[Column]: The figures of all evaluations."""
+        return tuple(column for each in self.evaluations.values()
+                     for column in each.columns)
+
+    def run_folder(self, row: str, seed: int) -> Path:
+        """Name the folder of a row and seed.
+
+        Args:
+            row (str): The row.
+            seed (int): The seed.
+
+        Returns:
+            Path: The folder.
+        """
+        return self.folder / 'runs' / row / f'seed{seed}'
+
+    def work_dir(self, row: str, seed: int) -> Path:
+        """Name the work dir of a pretraining.
+
+        Args:
+            row (str): The row.
+            seed (int): The seed.
+
+        Returns:
+            Path: The folder.
+        """
+        return self.run_folder(row, seed) / 'pretrain'
+
+
+def read_comparison(path: str, folder: Path, mode: str = 'dev') -> Comparison:
+    """Read a comparison and check all that can be checked before it runs.
+
+    Args:
+        path (str): Its config.
+        folder (Path): Where everything is to go.
+        mode (str): ``'dev'`` or ``'test'``. Defaults to ``'dev'``.
+
+    Returns:
+        Comparison: The comparison.
+
+    Raises:
+        ValueError: If a setting cannot be used, or a row costs another
+            number of updates than ``total_updates``.
+        FileNotFoundError: If a config is not there.
+    """
+    cfg = {
+        key: value
+        for key, value in read_config(path).to_dict().items() if key in _KEYS
+    }
+    missing = [key for key in _NEEDED if not cfg.get(key)]
+    if missing:
+        raise ValueError(
+            f'{path} has no {missing[0]}: a comparison needs '
+            f'{", ".join(_NEEDED)} (docs/compare.md).')
+    for key, value in cfg.items():
+        if value is not None and not isinstance(value, _KEYS[key]):
+            raise ValueError(f'{key} of {path} is a {type(value).__name__}: '
+                             'give it the form that docs/compare.md shows.')
+    cfg = fill(cfg, dict(work_dir=str(folder)), keep)
+    rows = make_rows(cfg['rows'], cfg.get('cfg_options') or {})
+    evaluations = make_evaluations(cfg['evaluations'])
+    reference, baselines = cfg.get('reference'), tuple(
+        cfg.get('baselines') or ())
+    for name in [*baselines, *([reference] if reference else [])]:
+        if name not in rows or rows[name].part:
+            raise ValueError(
+                f'{path} compares with the row {name}, which is not in the '
+                'table: its rows are '
+                f'{", ".join(r for r in rows if not rows[r].part)}.')
+    for row in rows.values():
+        strange = sorted(set(row.evaluations) - set(evaluations))
+        if strange:
+            raise ValueError(
+                f'The row {row.name} changes the evaluation {strange[0]}, '
+                f'but there are {", ".join(evaluations)}.')
+    total = cfg['total_updates']
+    given = share_out(rows, total)
+    configs = {
+        name: row_config(row, given[name] if row.train else None)
+        for name, row in rows.items()
+    }
+    own = {
+        name: updates_of(configs[name], name,
+                         str(folder / 'runs' / name)) if row.train else 0
+        for name, row in rows.items()
+    }
+    budgets = budgets_of(rows, configs, own)
+    check_budgets(rows, budgets, total)
+    train = cfg.get('train_command')
+    return Comparison(
+        folder=folder,
+        mode=mode,
+        rows=rows,
+        configs=configs,
+        budgets=budgets,
+        evaluations=evaluations,
+        seeds=tuple(cfg.get('seeds') or (0, )),
+        total_updates=total,
+        reference=reference,
+        baselines=baselines,
+        lists=cfg.get('lists') or {},
+        prepare=cfg.get('prepare') or {},
+        train_command=tuple(train) if train else None,
+        title=cfg.get('title') or 'Comparison',
+        note=cfg.get('note'))
+
+
+
+
+def plan_hash(comparison: Comparison) -> str:
+    """Compute a checksum of everything that the figures depend on.
+
+    Args:
+        comparison (Comparison): The comparison.
+
+    Returns:
+        str: SHA-256; the folder and what is only written about it do not
+        count.
+    """
+    folder = str(comparison.folder)
+    text = json.dumps(
+        dict(
+            rows={
+                name: [
+                    comparison.configs[name].to_dict(), row.checkpoint,
+                    row.evaluations, comparison.seeds_of(name)
+                ]
+                for name, row in comparison.rows.items()
+            },
+            evaluations={
+                name: {**each.__dict__, 'usual': None, 'embedding': None}
+                for name, each in comparison.evaluations.items()
+            },
+            lists=comparison.lists,
+            prepare=comparison.prepare),
+        sort_keys=True,
+        default=str)
+    return hashlib.sha256(text.replace(folder, '').encode()).hexdigest()

@@ -1,0 +1,175 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""The configs of single jobs: whole, ordinary files that need no parent."""
+import ast
+import pprint
+from typing import Any, Dict, Optional
+
+from mmengine.config import Config
+
+from .rows import Row
+
+# Loops that count updates, not passes over a data set.
+_LOOPS = ('PretrainLoop', 'IterBasedTrainLoop')
+
+
+def merge(cfg: Config, options: Dict[str, Any]) -> Config:
+    """Override settings of a config.
+
+    Args:
+        cfg (Config): The config, left as it is.
+        options (dict[str, Any]): Dotted keys; a dict with ``_delete_=True``
+            replaces what is there.
+
+    Returns:
+        Config: A new config.
+    """
+    made = Config(cfg.to_dict(), filename=cfg.filename)
+    made.merge_from_dict(dict(options))
+    return Config(_without_marks(made.to_dict()), filename=cfg.filename)
+
+
+def _without_marks(value: Any) -> Any:
+    """Remove ``_delete_``, which stays where there was nothing to delete."""
+    if isinstance(value, dict):
+        return {
+            key: _without_marks(inner)
+            for key, inner in value.items() if key != '_delete_'
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_marks(inner) for inner in value)
+    return value
+
+
+def updates_of(cfg: Config, name: str, work_dir: str) -> int:
+    """Count the updates of a training run from its config.
+
+    Args:
+        cfg (Config): Of one run or of several stages.
+        name (str): The row, for errors.
+        work_dir (str): Where it would run.
+
+    Returns:
+        int: Updates of the optimiser, of all stages together.
+
+    Raises:
+        ValueError: If the config counts passes, or is not trained by a loop
+            that counts updates.
+    """
+    if cfg.get('stages'):
+        from mmmultissl.engine.stages import expand_stages
+        return sum(
+            updates_of(stage.cfg, name, work_dir)
+            for stage in expand_stages(cfg, work_dir))
+    steps = (cfg.get('train_cfg') or {}).get('max_iters')
+    if steps is None:
+        raise ValueError(
+            f'The row {name} counts passes over its data, not updates: set '
+            'train_cfg.max_iters, or total_updates of the comparison.')
+    every = _accumulation(cfg)
+    if steps % every:
+        raise ValueError(
+            f'The row {name} makes an update of every {every} steps, and '
+            f'{steps} steps are no whole number of those: change '
+            'train_cfg.max_iters.')
+    return steps // every
+
+
+def _accumulation(cfg: Config) -> int:
+    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+
+
+def updates_options(cfg: Config, updates: int, name: str) -> Dict[str, Any]:
+    """Say which settings give a run so many updates.
+
+    Args:
+        cfg (Config): Of one run or of several stages.
+        updates (int): Of the optimiser.
+        name (str): The row, for errors.
+
+    Returns:
+        dict[str, Any]: Dotted keys.
+
+    Raises:
+        ValueError: If its loop does not count updates.
+    """
+    if cfg.get('stages'):
+        return dict(total_updates=updates)
+    loop = cfg.get('train_cfg') or {}
+    if not str(loop.get('type', '')).endswith(_LOOPS):
+        raise ValueError(
+            f'The row {name} trains by the loop {loop.get("type")}, which '
+            f'does not count updates: take {" or ".join(_LOOPS)}.')
+    return {
+        'train_cfg.max_epochs': None,
+        'train_cfg.max_iters': updates * _accumulation(cfg)
+    }
+
+
+def row_config(row: Row, updates: Optional[int]) -> Config:
+    """Put the config of a row together, placeholders left in it.
+
+    Args:
+        row (Row): The row.
+        updates (int, optional): How many updates it is given; what its own
+            ``cfg_options`` say wins. None leaves the config's.
+
+    Returns:
+        Config: The whole config, without parents.
+    """
+    cfg = row.read()
+    options = {} if updates is None else updates_options(
+        cfg, updates, row.name)
+    cfg = merge(
+        cfg, {
+            **options, 'randomness.seed': '{seed}',
+            **row.cfg_options
+        })
+    tasks = (cfg.get('model') or {}).get('tasks')
+    if tasks and not cfg.get('stages'):
+        # Left out by a parent, and nothing that a file without parents has.
+        cfg.model.tasks = {
+            name: task
+            for name, task in tasks.items() if task is not None
+        }
+    return cfg
+
+
+def write_text(content: Dict[str, Any], head: str) -> str:
+    """Write a config as the text of a Python file.
+
+    Args:
+        content (dict[str, Any]): Plain values, without parents.
+        head (str): A comment for the first line.
+
+    Returns:
+        str: The text, which reads back as the same values.
+
+    Raises:
+        ValueError: If a value is none that Python writes as it reads it.
+    """
+    parts = [f'# {head}']
+    for key, value in content.items():
+        text = pprint.pformat(value, width=79, sort_dicts=False)
+        try:
+            same = ast.literal_eval(text) == value
+        except (ValueError, SyntaxError):
+            same = False
+        if not same:
+            raise ValueError(
+                f'{key} of a config holds a value that cannot be written to '
+                f'a file ({text[:60]}): give plain numbers, texts, lists and '
+                'dicts.')
+        parts.append(f'{key} = {text}')
+    return '\n'.join(parts) + '\n'
+
+
+def content_of(cfg: Config) -> Dict[str, Any]:
+    """Get the plain values of a config.
+
+    Args:
+        cfg (Config): The config.
+
+    Returns:
+        dict[str, Any]: Its values.
+    """
+    return cfg.to_dict()

@@ -1,0 +1,392 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""The jobs of a comparison: what runs, on what, after what."""
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from mmmultissl.utils.command_line import read_config
+from .comparison import Comparison
+from .configs import merge
+from .evaluations import Evaluation
+from .placeholders import fill, keep, names_in, rows_in
+from .rows import RANDOM
+
+# Seconds of an update, for the first guess at the time left.
+_UPDATE = .25
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command.
+
+    Args:
+        name (str): Names its log and its marks.
+        title (str): What is shown.
+        command (tuple[str]): Words; one that ends in ``@FILE`` is completed
+            by what that file holds when the job begins.
+        needs (tuple[str]): Jobs that come before.
+        output (Path): What it writes, a file or a folder.
+        beside (tuple[Path]): Other files it must leave.
+        seed (int | None): The seed that placeholders mean.
+        configs (dict[str, dict]): File to the config that is written there
+            when the job begins, ``{row:NAME}``, ``{sha256:NAME}`` and
+            ``{lists:NAME}`` filled in then.
+        lists (tuple[str]): Development lists that it reads.
+        rows (tuple[str]): Rows whose checkpoints it reads.
+        usual (float): Seconds that it usually takes, beside other jobs.
+    """
+    name: str
+    title: str
+    command: Tuple[str, ...]
+    needs: Tuple[str, ...]
+    output: Path
+    beside: Tuple[Path, ...] = ()
+    seed: Optional[int] = None
+    configs: Dict[str, dict] = field(default_factory=dict)
+    lists: Tuple[str, ...] = ()
+    rows: Tuple[str, ...] = ()
+    usual: float = 60.
+
+
+class Result(NamedTuple):
+    """Where the figures of a row, seed and evaluation will stand.
+
+    Attributes:
+        row (str): The row.
+        seed (int): The seed.
+        evaluation (str): The evaluation.
+        job (str): The job that writes them.
+        path (Path): A json, or a work dir.
+        features (Path | None): What ``--save-features`` writes, if anything.
+    """
+    row: str
+    seed: int
+    evaluation: str
+    job: str
+    path: Path
+    features: Optional[Path] = None
+
+
+class Plan(NamedTuple):
+    """All jobs and what comes of them.
+
+    Attributes:
+        jobs (list[Job]): Each after those it needs; one seed of all rows
+            comes before the next seed.
+        results (list[Result]): In the order of rows.
+    """
+    jobs: List[Job]
+    results: List[Result]
+
+
+def pretrain_job(row: str, seed: int) -> str:
+    """Name the job of a pretraining.
+
+    Args:
+        row (str): The row.
+        seed (int): The seed.
+
+    Returns:
+        str: Its name.
+    """
+    return f'{row}.seed{seed}.pretrain'
+
+
+def lists_folder(comparison: Comparison, name: str) -> Path:
+    """Name the folder of a list's images as the evaluation reads them.
+
+    Args:
+        comparison (Comparison): The comparison.
+        name (str): Of its ``lists``.
+
+    Returns:
+        Path: The folder of one year: the original one for the test lists,
+        one with development lists otherwise.
+    """
+    if comparison.mode == 'test':
+        return Path(comparison.lists[name]['root'])
+    return comparison.folder / 'lists' / name / 'VOC2007'
+
+
+class Planner:
+    """Makes the jobs of a comparison.
+
+    Args:
+        comparison (Comparison): The comparison.
+        tools (Path): Folder of the scripts.
+        python (str): The interpreter.
+    """
+
+    def __init__(self, comparison: Comparison, tools: Path,
+                 python: str) -> None:
+        self.comparison = comparison
+        self.tools = tools
+        self.python = python
+        self.first = tuple(f'prepare.{name}' for name in comparison.prepare)
+
+    def plan(self) -> Plan:
+        """Make all jobs.
+
+        Returns:
+            Plan: The jobs in an order in which they can run.
+
+        Raises:
+            ValueError: If a row needs one that is not there, has not the
+                seed, or needs itself.
+        """
+        jobs = [*self._preparations()]
+        results = []
+        seeds = dict.fromkeys(seed for row in self.comparison.rows
+                              for seed in self.comparison.seeds_of(row))
+        for seed in seeds:
+            for name, row in self.comparison.rows.items():
+                if seed not in self.comparison.seeds_of(name):
+                    continue
+                if row.train:
+                    jobs.append(self._pretraining(name, seed))
+                if row.part:
+                    continue
+                for key, evaluation in self.comparison.evaluations.items():
+                    if key in row.evaluations:
+                        if row.evaluations[key] is None:
+                            continue
+                        evaluation = evaluation.with_settings(
+                            row.evaluations[key])
+                    made, result = self._evaluation(name, seed, evaluation)
+                    jobs += [job for job in made if job is not None]
+                    results.append(result)
+        return Plan(_in_order(jobs), results)
+
+    def _preparations(self) -> List[Job]:
+        made = []
+        for name, settings in self.comparison.prepare.items():
+            made.append(
+                Job(
+                    f'prepare.{name}',
+                    f'Preparing {name}',
+                    self._words(settings['command'], {}),
+                    (),
+                    Path(settings['output']),
+                    usual=settings.get('usual', 30.)))
+        return made
+
+    def _row_config(self, name: str, seed: int) -> Tuple[Path, dict]:
+        """File and content of a row's config."""
+        content = fill(self.comparison.configs[name].to_dict(),
+                       dict(seed=seed, python=self.python), keep)
+        return self.comparison.run_folder(name, seed) / 'config.py', content
+
+    def _pretraining(self, name: str, seed: int) -> Job:
+        row = self.comparison.rows[name]
+        file, content = self._row_config(name, seed)
+        work = self.comparison.work_dir(name, seed)
+        return Job(
+            pretrain_job(name, seed),
+            f'{name}, seed {seed}: training',
+            self._train_words(file, work, seed),
+            (*self.first, *self._needs(name, seed, content)),
+            work,
+            beside=(work / 'last_checkpoint', ),
+            seed=seed,
+            configs={str(file): content},
+            lists=_lists(content),
+            rows=rows_in(content),
+            usual=row.usual or _UPDATE * self.comparison.budgets[name].own)
+
+    def _evaluation(self, name: str, seed: int,
+                    evaluation: Evaluation) -> Tuple[List[Job], Result]:
+        mode = self.comparison.mode
+        # What differs between the lists is trained for each of them.
+        apart = bool(evaluation.dev or evaluation.test or _lists(
+            [evaluation.cfg_options, [*evaluation.args],
+             [*evaluation.command]]))
+        evaluation = evaluation.on(mode)
+        folder = self.comparison.run_folder(name, seed)
+        out = folder / f'{evaluation.name}.{mode}.json'
+        checkpoint, sources = self._checkpoint(name, seed)
+        title = f'{name}, seed {seed}: {evaluation.name}'
+        job = f'{name}.seed{seed}.{evaluation.name}'
+        if evaluation.kind == 'train':
+            return self._downstream(
+                name, seed, evaluation, out, title, job,
+                folder / (f'{evaluation.name}.{mode}'
+                          if apart else evaluation.name))
+        file, content = self._row_config(name, seed)
+        features = None
+        words = self._words(
+            evaluation.args,
+            dict(config=str(file), checkpoint=checkpoint, out=str(out),
+                 seed=seed), seed)
+        if evaluation.kind == 'command':
+            words = (*self._words(
+                evaluation.command,
+                dict(config=str(file), checkpoint=checkpoint, out=str(out),
+                     seed=seed), seed), *words)
+        else:
+            if checkpoint == RANDOM:
+                if evaluation.kind == 'pretext':
+                    raise ValueError(
+                        f'The row {name} has random weights, which the '
+                        f'evaluation {evaluation.name} cannot judge: leave it '
+                        f'out by evaluations=dict({evaluation.name}=None).')
+                words = (*words, '--seed', str(seed))
+            if evaluation.kind == 'pretext':
+                words = (*words, '--out-item', 'metrics')
+            if (evaluation.kind == 'voc07' and evaluation.embedding
+                    and seed == self.comparison.seeds_of(name)[0]):
+                features = folder / f'{evaluation.name}.{mode}.npy'
+                words = (*words, '--save-features', str(features))
+            words = (self.python, str(self.tools / evaluation.tool()),
+                     str(file), checkpoint, '--work-dir',
+                     str(folder / f'{evaluation.name}.{mode}'), '--out',
+                     str(out), *words)
+        rows = tuple(dict.fromkeys([*sources, *rows_in(content)]))
+        made = Job(
+            f'{job}.{mode}',
+            title,
+            words,
+            (*self.first, *self._needs(name, seed, content, sources)),
+            out,
+            beside=(features, ) if features else (),
+            seed=seed,
+            configs={str(file): content},
+            lists=_lists([content, [*evaluation.args], [*evaluation.command]]),
+            rows=rows,
+            usual=evaluation.usual)
+        return [made], Result(name, seed, evaluation.name, made.name, out,
+                              features)
+
+    def _downstream(self, name: str, seed: int, evaluation: Evaluation,
+                    out: Path, title: str, job: str,
+                    work: Path) -> Tuple[List[Job], Result]:
+        row = self.comparison.rows[name]
+        options = {'randomness.seed': seed, **evaluation.cfg_options}
+        cfg = read_config(evaluation.config)
+        sources: Tuple[str, ...] = ()
+        if row.train or row.checkpoint != RANDOM:
+            source = f'{{row:{name}}}' if row.train else row.checkpoint
+            options = {'checkpoint': source, **options}
+            sources = rows_in(source)
+        else:
+            options = {'model.backbone.init_cfg': None, **options}
+        content = fill(
+            merge(cfg, options).to_dict(), dict(seed=seed), keep)
+        file = Path(f'{work}.py')
+        config = {str(file): content}
+        train = Job(
+            f'{name}.seed{seed}.{work.name}',
+            title,
+            self._train_words(file, work, seed),
+            (*self.first, *self._needs(name, seed, content, sources)),
+            work,
+            beside=(work / 'last_checkpoint', ),
+            seed=seed,
+            configs=config,
+            lists=_lists(content),
+            rows=rows_in(content),
+            usual=evaluation.usual)
+        if self.comparison.mode == 'dev':
+            return [train], Result(name, seed, evaluation.name, train.name,
+                                   work)
+        test = Job(
+            f'{job}.score',
+            f'{title} on the test list', (self.python,
+                                          str(self.tools / 'test.py'),
+                                          str(file),
+                                          f'@{work / "last_checkpoint"}',
+                                          '--work-dir',
+                                          str(work.with_name(
+                                              f'{evaluation.name}.score')),
+                                          '--out', str(out), '--out-item',
+                                          'metrics', *evaluation.args),
+            (train.name, ),
+            out,
+            seed=seed,
+            lists=_lists(content),
+            usual=evaluation.usual / 5)
+        return [train, test], Result(name, seed, evaluation.name, test.name,
+                                     out)
+
+    def _train_words(self, file: Path, work: Path,
+                     seed: int) -> Tuple[str, ...]:
+        words = self.comparison.train_command or (
+            '{python}', str(self.tools / 'train.py'), '{config}')
+        return (*self._words(words, dict(config=str(file)), seed),
+                '--work-dir', str(work), '--resume')
+
+    def _checkpoint(self, name: str,
+                    seed: int) -> Tuple[str, Tuple[str, ...]]:
+        """The word of a row's checkpoint, and the rows that make it."""
+        row = self.comparison.rows[name]
+        source = f'{{row:{name}}}' if row.train else row.checkpoint
+        return self._words([source], {}, seed)[0], rows_in(source)
+
+    def _words(self, words, plain: dict,
+               seed: Optional[int] = None) -> Tuple[str, ...]:
+
+        def named(kind: str, name: str) -> str:
+            if kind == 'lists':
+                return str(lists_folder(self.comparison, name))
+            if kind == 'row' and seed is not None:
+                return f'@{self._pointer(name, seed)}'
+            raise ValueError(
+                f'A command cannot hold {{{kind}:{name}}}: set it in '
+                'cfg_options.')
+
+        return tuple(
+            str(word) for word in fill([*words],
+                                       dict(plain, python=self.python), named))
+
+    def _pointer(self, name: str, seed: int) -> Path:
+        return self.comparison.work_dir(name, seed) / 'last_checkpoint'
+
+    def _needs(self, name: str, seed: int, content: dict,
+               more: Tuple[str, ...] = ()) -> Tuple[str, ...]:
+        """The pretrainings whose checkpoints a job reads."""
+        needs = []
+        for other in dict.fromkeys([*rows_in(content), *more]):
+            row = self.comparison.rows.get(other)
+            if row is None or not row.train:
+                raise ValueError(
+                    f'The row {name} needs the checkpoint of {other}, which '
+                    'is no row that is trained: such rows are ' + ', '.join(
+                        key for key, each in self.comparison.rows.items()
+                        if each.train) + '.')
+            if seed not in self.comparison.seeds_of(other):
+                raise ValueError(
+                    f'The row {name} needs {other} with seed {seed}, which '
+                    f'it has not: its seeds are '
+                    f'{", ".join(map(str, self.comparison.seeds_of(other)))}.')
+            needs.append(pretrain_job(other, seed))
+        for key in _lists(content):
+            if key not in self.comparison.lists:
+                raise ValueError(
+                    f'The row {name} reads the lists {key}, but lists of the '
+                    'comparison has '
+                    f'{", ".join(self.comparison.lists) or "none"}.')
+        return tuple(needs)
+
+
+def _lists(value) -> Tuple[str, ...]:
+    return tuple(dict.fromkeys(names_in(value, 'lists')))
+
+
+def _in_order(jobs: List[Job]) -> List[Job]:
+    """Put each job after those it needs, and otherwise leave the order."""
+    by_name = {job.name: job for job in jobs}
+    placed: Dict[str, Job] = {}
+
+    def place(job: Job, above: Tuple[str, ...]) -> None:
+        if job.name in above:
+            raise ValueError(
+                f'{job.name} needs itself, by way of '
+                f'{" and ".join(above[above.index(job.name) + 1:])}: correct '
+                'the placeholders of the rows.')
+        for need in job.needs:
+            if need not in placed:
+                place(by_name[need], (*above, job.name))
+        placed.setdefault(job.name, job)
+
+    for job in jobs:
+        place(job, ())
+    return [*placed.values()]

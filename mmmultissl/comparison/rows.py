@@ -1,0 +1,225 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""The rows of a comparison, from what its config lists and sweeps over."""
+import itertools
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from mmengine.config import Config
+
+from mmmultissl.utils.command_line import read_config
+
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]*')
+RANDOM = 'random'
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of getting an encoder.
+
+    Args:
+        name (str): Its name in the tables and on the disk.
+        config (str): The config of its pretraining; of a row that is not
+            trained, one that holds its backbone.
+        cfg_options (dict): Settings to override, dotted keys. Strings may
+            hold ``{row:NAME}``, the checkpoint of another row with the same
+            seed, ``{sha256:NAME}``, that file's hash, ``{work_dir}``, the
+            comparison's folder, and ``{seed}``. Defaults to none.
+        train (bool): Whether it is trained. Defaults to True.
+        checkpoint (str, optional): What is evaluated where the row is not
+            trained: a path, ``{row:NAME}`` or ``random``. Defaults to None.
+        seeds (tuple[int], optional): Its seeds. Defaults to None: those of
+            the comparison.
+        parts (tuple[str]): Rows whose updates this one costs too, such as
+            those of its teachers. Defaults to none.
+        part (bool): Whether it exists for other rows only: it is trained,
+            but neither evaluated nor in the tables. Defaults to False.
+        updates (int, optional): Updates of this row itself. Defaults to
+            None: what its parts leave of the budget, all of it where there
+            are none.
+        beyond_budget (str, optional): Why this row may use another number of
+            updates than the others; it is printed. Defaults to None: it may
+            not.
+        evaluations (dict): Evaluation -> settings of it that are other ones
+            for this row, or None to leave it out. Defaults to none.
+        usual (float, optional): Seconds that its training takes, for the
+            first guess at the time left. Defaults to None.
+        sweep (dict, optional): See :func:`expand`. Defaults to None.
+    """
+    name: str
+    config: str
+    cfg_options: Dict[str, Any] = field(default_factory=dict)
+    train: bool = True
+    checkpoint: Optional[str] = None
+    seeds: Optional[Tuple[int, ...]] = None
+    parts: Tuple[str, ...] = ()
+    part: bool = False
+    updates: Optional[int] = None
+    beyond_budget: Optional[str] = None
+    evaluations: Dict[str, Any] = field(default_factory=dict)
+    usual: Optional[float] = None
+    sweep: Optional[Dict[str, Any]] = None
+
+    def read(self) -> Config:
+        """Read its config, as the file has it.
+
+        Returns:
+            Config: The config.
+        """
+        try:
+            return read_config(self.config)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f'The row {self.name}: {error}') from error
+
+
+def make_rows(listed: Dict[str, Optional[dict]],
+              common: Dict[str, Any]) -> Dict[str, Row]:
+    """Make the rows that a config lists, sweeps expanded.
+
+    Args:
+        listed (dict): Name -> arguments of :class:`Row`; None leaves out an
+            inherited one.
+        common (dict): ``cfg_options`` of all rows, before their own; dotted
+            keys.
+
+    Returns:
+        dict[str, Row]: Name to row, in the order of the config.
+
+    Raises:
+        ValueError: If a name or an argument cannot be used.
+    """
+    rows: Dict[str, Row] = {}
+    for name, settings in listed.items():
+        if settings is None:
+            continue
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f'The row {name!r} cannot name a folder: use letters, digits '
+                'and _ . + -, a letter or digit first.')
+        known = set(Row.__dataclass_fields__) - {'name'}
+        strange = sorted(set(settings) - known)
+        if strange or not settings.get('config'):
+            raise ValueError(
+                f'The row {name} ' +
+                (f'has {", ".join(strange)}, which no row has; its settings '
+                 f'are {", ".join(sorted(known))}.' if strange else
+                 'has no config: name the file of its pretraining.'))
+        settings = dict(settings)
+        settings['cfg_options'] = {
+            **common,
+            **settings.get('cfg_options', {})
+        }
+        for key in ('seeds', 'parts'):
+            if settings.get(key) is not None:
+                settings[key] = tuple(settings[key])
+        row = Row(name=name, **settings)
+        if not row.train and row.checkpoint is None:
+            raise ValueError(
+                f'The row {name} is not trained (train=False) and has no '
+                f'checkpoint to evaluate: give a path, {{row:NAME}} or '
+                f'"{RANDOM}".')
+        for made in expand(row):
+            if made.name in rows:
+                raise ValueError(f'Two rows are called {made.name}: rename '
+                                 'one of them.')
+            rows[made.name] = made
+    for row in rows.values():
+        strange = [part for part in row.parts if part not in rows]
+        if strange:
+            raise ValueError(
+                f'The row {row.name} counts the updates of {strange[0]}, '
+                f'which is no row: the rows are {", ".join(rows)}.')
+    return rows
+
+
+def expand(row: Row) -> List[Row]:
+    """Make one row for each point of a sweep.
+
+    ``sweep`` is a dict of one or more of
+
+    - ``orders=True``: all orders of the config's ``stages``, or a list of
+      orders; the names are ``ROW_a-b``;
+    - ``balancer={name: config}`` or a list of type names: ``model.balancer``;
+    - ``weights=[{task: weight}, ...]``: those of ``FixedWeights``;
+    - ``options={name: {dotted key: value}}``: anything else.
+
+    With several, all combinations are made.
+
+    Args:
+        row (Row): With or without ``sweep``.
+
+    Returns:
+        list[Row]: The rows, or the row itself.
+
+    Raises:
+        ValueError: If a kind is not known or does not fit.
+    """
+    if not row.sweep:
+        return [row]
+    axes = []
+    for kind, points in row.sweep.items():
+        if kind not in _KINDS:
+            raise ValueError(
+                f'The row {row.name} sweeps over {kind}, but rows sweep over '
+                f'{", ".join(_KINDS)}: anything else goes into options.')
+        axes.append([*_KINDS[kind](row, points)])
+    rows = []
+    for chosen in itertools.product(*axes):
+        options = dict(row.cfg_options)
+        for _, settings in chosen:
+            options.update(settings)
+        rows.append(
+            replace(
+                row,
+                name='_'.join([row.name, *(name for name, _ in chosen)]),
+                cfg_options=options,
+                sweep=None))
+    return rows
+
+
+_Points = Iterator[Tuple[str, Dict[str, Any]]]
+
+
+def _orders(row: Row, points: Any) -> _Points:
+    stages = [
+        name for name, stage in (row.read().get('stages') or {}).items()
+        if stage is not None
+    ]
+    if not stages:
+        raise ValueError(f'The row {row.name} sweeps over orders, but '
+                         f'{row.config} has no stages: take a config of '
+                         'configs/incremental.')
+    orders = itertools.permutations(stages) if points is True else points
+    for order in orders:
+        yield '-'.join(order), dict(stage_order=list(order))
+
+
+def _balancers(row: Row, points: Any) -> _Points:
+    if not isinstance(points, dict):
+        points = {
+            name.split('.')[-1]: dict(
+                type=name if '.' in name else f'mmmultissl.{name}')
+            for name in points
+        }
+    for name, settings in points.items():
+        yield name, {'model.balancer': dict(settings, _delete_=True)}
+
+
+def _weights(row: Row, points: Sequence[Dict[str, float]]) -> _Points:
+    for weights in points:
+        yield '-'.join(f'{task}{weight:g}'
+                       for task, weight in weights.items()), {
+                           'model.balancer':
+                           dict(
+                               type='mmmultissl.FixedWeights',
+                               weights=dict(weights),
+                               _delete_=True)
+                       }
+
+
+def _options(row: Row, points: Dict[str, Dict[str, Any]]) -> _Points:
+    yield from points.items()
+
+
+_KINDS = dict(
+    orders=_orders, balancer=_balancers, weights=_weights, options=_options)
