@@ -70,6 +70,18 @@ class SkippedSampleHook(Hook):
         indices = self._dataset.unreadable(merge=True)
         if is_main_process():
             self._report(runner, indices)
+            self._report_silent(runner)
+
+    @staticmethod
+    def _report_silent(runner) -> None:
+        model = getattr(runner.model, 'module', runner.model)
+        counter = getattr(model.data_preprocessor, 'silent', None)
+        if counter is not None and int(counter):
+            runner.logger.warning(
+                f'{int(counter)} samples were silent and trained on as they '
+                'are, each counted as often as it was drawn: remove their '
+                'rows from the index, or lower data_preprocessor.silence if '
+                'they are merely quiet.')
 
     def _report(self, runner, indices: List[int]) -> None:
         new = [index for index in indices if index not in self._known]
