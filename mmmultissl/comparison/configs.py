@@ -57,9 +57,7 @@ def updates_of(cfg: Config, name: str, work_dir: str) -> int:
     """
     if cfg.get('stages'):
         from mmmultissl.engine.stages import expand_stages
-        return sum(
-            updates_of(stage.cfg, name, work_dir)
-            for stage in expand_stages(cfg, work_dir))
+        return sum(stage.updates for stage in expand_stages(cfg, work_dir))
     steps = (cfg.get('train_cfg') or {}).get('max_iters')
     if steps is None:
         raise ValueError(
@@ -125,7 +123,7 @@ def row_config(row: Row, updates: Optional[int]) -> Config:
             **row.cfg_options
         })
     tasks = (cfg.get('model') or {}).get('tasks')
-    if tasks and not cfg.get('stages'):
+    if tasks:
         # Left out by a parent, and nothing that a file without parents has.
         cfg.model.tasks = {
             name: task
@@ -161,15 +159,3 @@ def write_text(content: Dict[str, Any], head: str) -> str:
                 'dicts.')
         parts.append(f'{key} = {text}')
     return '\n'.join(parts) + '\n'
-
-
-def content_of(cfg: Config) -> Dict[str, Any]:
-    """Get the plain values of a config.
-
-    Args:
-        cfg (Config): The config.
-
-    Returns:
-        dict[str, Any]: Its values.
-    """
-    return cfg.to_dict()

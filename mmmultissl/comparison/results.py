@@ -45,10 +45,12 @@ def stage_folders(work_dir: Path) -> List[Path]:
         work_dir (Path): Of a run, with stages or not.
 
     Returns:
-        list[Path]: Its stages' folders in their order, or itself.
+        list[Path]: Its stages' folders in their order, without empty stages,
+        or itself.
     """
     stages = sorted(
-        (file.parent for file in work_dir.glob('*_*/stage.json')),
+        (file.parent for file in work_dir.glob('*_*/stage.json')
+         if json.loads(file.read_text())['updates']),
         key=lambda folder: int(folder.name.partition('_')[0]))
     return stages or [work_dir]
 
