@@ -3,14 +3,16 @@
 from .audio_visual import AudioVisualTask
 from .base import PretextTask
 from .densecl import DenseCLTask, match_cells
+from .feature_distillation import FeatureDistillationTask
 from .foreground_alignment import ForegroundAlignmentTask
 from .mmpretrain_task import MMPretrainTask
 from .moco import MoCoV2Task
 from .spatial_alignment import SpatialAlignmentTask
+from .teacher import Teacher
 from .temporal_gap import TemporalGapTask
 
 __all__ = [
-    'AudioVisualTask', 'DenseCLTask', 'ForegroundAlignmentTask',
-    'MMPretrainTask', 'MoCoV2Task', 'PretextTask', 'SpatialAlignmentTask',
-    'TemporalGapTask', 'match_cells'
+    'AudioVisualTask', 'DenseCLTask', 'FeatureDistillationTask',
+    'ForegroundAlignmentTask', 'MMPretrainTask', 'MoCoV2Task', 'PretextTask',
+    'SpatialAlignmentTask', 'Teacher', 'TemporalGapTask', 'match_cells'
 ]
