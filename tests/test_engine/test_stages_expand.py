@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmmultissl.engine.stages import all_orders, expand_stages, pinned
 from mmmultissl.engine.stages.progress import StageProgress, overview
-from mmmultissl.engine.stages.record import digest_of, inputs_of
+from mmmultissl.engine.stages.record import digest_of, inputs_of, text_of
 
 
 def config(**changes):
@@ -31,8 +31,7 @@ def config(**changes):
 
 
 def used(stage):
-    return {name for name, task in stage.cfg.model.tasks.items()
-            if task is not None}
+    return set(stage.cfg.model.tasks)
 
 
 def test_stages_are_ordinary_configs():
@@ -245,6 +244,22 @@ def test_inputs_leave_out_what_does_not_matter():
                     {'model.tasks.c.x': 1}, {'randomness.seed': 4}):
         assert digest(**changes) != same
     assert digest(options=['--amp']) != same
+
+
+def test_the_file_of_a_stage_is_its_config(tmp_path):
+    cfg = config(**{'stages.a.tasks': ('c', 'a'), 'model.views': ('x', 1e-7),
+                    'model.note': 'it\'s "so"\n'})
+    cfg.model.tasks = dict(c=dict(type='C'), a=dict(type='A'),
+                           b=dict(type='B'))
+    stage = expand_stages(cfg, '/run')[0].cfg
+    (tmp_path / 'config.py').write_text(text_of(stage, 'a stage'))
+    read = Config.fromfile(tmp_path / 'config.py')
+    assert read.to_dict() == stage.to_dict()
+    # mmengine would sort these, and other weights would be drawn.
+    assert list(read.model.tasks) == ['c', 'a']
+    stage.model.x = float('inf')
+    with pytest.raises(ValueError, match='something in model that cannot'):
+        text_of(stage, 'a stage')
 
 
 def test_the_budget_is_told_beforehand():

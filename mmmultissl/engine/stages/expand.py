@@ -257,8 +257,7 @@ def _expand(cfg: Config, name: str, number: int, updates: int, spec: dict,
             own.start_from = dict(
                 checkpoint=source.checkpoint, sha256=None, parts=parts)
         teachers = _add_teachers(own, name, spec, before)
-    if updates and not own.model.tasks.keys() - {
-            task for task, value in own.model.tasks.items() if value is None}:
+    if updates and not own.model.tasks:
         raise ValueError(f'The stage {name} has no task: name one in '
                          f'stages.{name}.tasks.')
     return Stage(name, number, work_dir, spec['tasks'], updates, iterations,
@@ -303,7 +302,9 @@ def _choose_tasks(cfg: Config, name: str, tasks: Tuple[str, ...]) -> None:
             raise ValueError(f'The stage {name} trains the task {task}, but '
                              f'of the tasks in model.tasks {_have(there)}.')
     left_out = [task for task in there if task not in tasks]
-    known.update({task: None for task in left_out})
+    # Removed rather than None, which a config without parents may not say.
+    for task in known.keys() - set(tasks):
+        del known[task]
     weights = (cfg.model.get('balancer') or {}).get('weights')
     for task in left_out:
         # A balancer refuses weights of tasks that are not there.

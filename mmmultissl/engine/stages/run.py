@@ -16,7 +16,8 @@ from ..safe_load import load_safely
 from .expand import Stage, expand_stages, pinned
 from .processes import free_port, locked, on_main
 from .progress import StageProgress, overview, title, words_for
-from .record import Begun, Record, digest_of, inputs_of, require_same_inputs
+from .record import (Begun, Record, digest_of, inputs_of,
+                     require_same_inputs, text_of)
 from .start_from import require_file
 
 
@@ -240,7 +241,9 @@ class _Folder:
         return osp.join(stage.work_dir, 'config.py')
 
     def _write_config(self, stage: Stage, cfg: Config) -> None:
-        write_text_atomically(cfg.pretty_text, self._config_of(stage))
+        about = (f'{title(stage, len(self.stages))}, written by '
+                 'tools/train.py: an ordinary config')
+        write_text_atomically(text_of(cfg, about), self._config_of(stage))
 
     def _write_list(self) -> None:
         done = {record.number for record in self.records}
