@@ -86,6 +86,51 @@ def progressive_overrides(stage_checkpoints: Mapping[str, Checkpoint],
     return dict(model=dict(backbone=backbone, recompute=[]))
 
 
+def transfer_overrides(trained: dict,
+                       backbone_cfg: dict,
+                       checkpoint: Optional[str] = None) -> dict:
+    """Make a downstream config read a run that had several columns.
+
+    The whole comes from the run's one checkpoint; the columns' own files are
+    not needed.
+
+    Args:
+        trained (dict): The run's ``model.backbone``, of type
+            ``ConcatBackbone`` or ``ProgressiveBackbone``.
+        backbone_cfg (dict): Config of one column as the downstream task needs
+            it, such as ``dict(type='mmdet.ResNet', depth=18,
+            out_indices=(0, 1, 2, 3))``.
+        checkpoint (str, optional): The run's checkpoint. Defaults to None:
+            what the downstream config's ``checkpoint`` names.
+
+    Returns:
+        dict: To be merged into a downstream config. The neck of a detector
+        follows with ``mmmultissl.NeckFollowsBackbone``; a progressive network
+        is as wide as one column, unless its output is all of them.
+
+    Raises:
+        ValueError: If the run had a plain backbone.
+    """
+    if 'columns' not in trained:
+        raise ValueError(
+            f'The run had the backbone {trained.get("type")}, which has no '
+            'columns: give its checkpoint to the downstream config as it is.')
+    backbone = {key: copy.deepcopy(value) for key, value in trained.items()
+                if key != '_scope_'}
+    backbone.update(
+        _delete_=True,
+        backbone=_plain(backbone_cfg),
+        columns={
+            name: {key: value for key, value in column.items()
+                   if key == 'laterals'}
+            for name, column in trained['columns'].items()
+            if column is not None and name != '_scope_'
+        },
+        init_cfg=dict(
+            type='Pretrained', checkpoint=checkpoint, prefix='backbone.'))
+    return dict(model=dict(backbone=backbone))
+
+
 def _require_checkpoints(checkpoints: Mapping[str, Checkpoint]) -> None:
     if not checkpoints:
         raise ValueError('There is no checkpoint to concatenate: give name -> '

@@ -20,8 +20,8 @@ def NeckFollowsBackbone(detector: str,
     A neck is built from its config alone and cannot see the backbone, whose
     widths a config has to repeat: with a
     :class:`~mmmultissl.models.ConcatBackbone` they depend on how many columns
-    there are. This measures them, on a copy of the backbone without memory
-    that draws no random number, and writes them into the neck's
+    there are. This measures them on another backbone of the same config,
+    drawn apart from all other random numbers, and writes them into the neck's
     ``in_channels``. It is a function in the place of a class: what it gives
     is the detector itself, with its keys, in the tools of mmdet too.
 
@@ -47,7 +47,7 @@ def NeckFollowsBackbone(detector: str,
             'backbone: write type='
             f"'{detector}' in place of mmmultissl.NeckFollowsBackbone, and "
             'the widths by hand.')
-    with torch.device('meta'):
+    with torch.random.fork_rng(devices=[]):
         widths = list(output_channels(MODELS.build(backbone)))
     print_log(
         f'The neck of {detector} reads maps of '
