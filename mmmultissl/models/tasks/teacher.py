@@ -75,12 +75,13 @@ class Teacher(nn.Module):
         self.is_filled = False
 
     @classmethod
-    def of(cls, cfg: dict, owner: str) -> 'Teacher':
+    def of(cls, cfg: dict, owner: str, **parts) -> 'Teacher':
         """Make a teacher from its config.
 
         Args:
             cfg (dict): The arguments.
             owner (str): Name of the task, for errors.
+            **parts: Arguments that its config does not have.
 
         Returns:
             Teacher: The teacher, not filled yet.
@@ -89,6 +90,7 @@ class Teacher(nn.Module):
             raise ValueError(
                 f'teacher of {owner} is a {type(cfg).__name__}: write '
                 'dict(backbone=CONFIG, checkpoint=FILE).')
+        cfg = dict(cfg, **parts)
         check_arguments(cls, cfg, f'teacher of {owner}')
         return cls(**{key: value for key, value in cfg.items()
                       if key not in ('_scope_', '_delete_')})

@@ -104,9 +104,7 @@ class TemporalGapTask(PretextTask):
         Returns:
             dict[str, Tensor]: ``loss`` and ``accuracy``.
         """
-        first, second = (views.query(v)[-1].mean((2, 3))
-                         for v in self.query_views)
-        logits = self.head(first, second, (first - second).abs())
+        logits = self.score_gaps(views)
         target = labels_of(data_samples, 'gap', 'TemporalGapTask',
                            self.class_of).to(
                                logits.device, non_blocking=True)
@@ -117,6 +115,19 @@ class TemporalGapTask(PretextTask):
             loss = F.cross_entropy(logits, target)
             found = logits.argmax(1)
         return dict(loss=loss, accuracy=(found == target).float().mean())
+
+    def score_gaps(self, views: TaskViews) -> Tensor:
+        """Score the classes, or the thresholds between them.
+
+        Args:
+            views (TaskViews): The encoded views.
+
+        Returns:
+            Tensor: Logits, ``(N, outputs)``, see the table.
+        """
+        first, second = (views.query(v)[-1].mean((2, 3))
+                         for v in self.query_views)
+        return self.head(first, second, (first - second).abs())
 
     def class_of(self, gap: int) -> int:
         """Get the class of a gap.
