@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, RUNNERS, DefaultScope
 
 import mmmultissl.engine  # noqa: F401
 from mmmultissl.models import (ConcatBackbone, ProgressiveBackbone,
-                               transfer_overrides)
+                               concat_overrides, transfer_overrides)
 
 from ..test_detection.made_data import pretrained_resnet, write_voc
 from ..test_evaluation.tiny_voc import make_tiny_voc
@@ -125,6 +125,41 @@ def test_neck_follows_backbone_by_whatever_there_is():
         for got, want in zip(model.eval().extract_feat(x),
                              by_hand.eval().extract_feat(x)):
             assert got.shape[1] == 128 and torch.equal(got, want)
+
+
+@pytest.mark.parametrize('name', [
+    name for name in NAMES if '/concat/' in name])
+def test_overrides_lead_to_what_is_shipped(name, tmp_path):
+    """From the config of one encoder alone, without and with a run's file."""
+    path = CONFIGS / name
+    middle = ('_spatial-foreground-gap' if 'binaural' in name else
+              '_moco-densecl')
+    cfg = Config.fromfile(path.parents[1] / path.name.replace(middle, ''))
+    want = Config.fromfile(path).model.to_dict()
+    column = cfg.model.backbone.to_dict()
+    trained = want['backbone']
+    inner = trained['backbone']
+    inner.pop('init_cfg', None)
+    names = {key: f'{key}.pth' for key in trained['columns']}
+    for made in (
+            concat_overrides(names, inner, trained.get('frozen', True),
+                             cfg.model),
+            transfer_overrides(trained, inner, 'run.pth', cfg.model)):
+        merged = Config(dict(model=cfg.model.to_dict()))
+        merged.merge_from_dict(made)
+        got = merged.model.to_dict()
+        given = got['backbone'].pop('columns')
+        assert list(given) == list(names)
+        assert given['moco' if 'moco' in names else 'gap'] in (
+            {}, dict(checkpoint='moco.pth'), dict(checkpoint='gap.pth'))
+        init = got['backbone'].pop('init_cfg', None)
+        assert init is None or init['checkpoint'] == 'run.pth'
+        got['backbone'].setdefault('frozen', True)
+        expected = dict(want, backbone=dict(trained))
+        expected['backbone'].pop('columns')
+        expected['backbone'].setdefault('frozen', True)
+        assert got == expected
+    assert 'columns' not in column
 
 
 # Detection

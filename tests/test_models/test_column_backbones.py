@@ -18,6 +18,7 @@ from mmmultissl.models import (ConcatBackbone, Conv2D10, MultiSSL,
 from mmmultissl.models.backbones.lateral_adapter import LateralAdapter
 from mmmultissl.models.backbones.steps import (output_channels, step_channels,
                                                steps_of)
+from mmmultissl.models.utils import recompute
 
 R18 = dict(
     type='mmpretrain.ResNet',
@@ -364,6 +365,19 @@ def test_only_the_last_column_and_its_adapters_learn(cfg, shape):
     assert not any(module.training for name in 'ab'
                    for module in net.columns[name].modules())
     assert net.columns.c.training
+
+
+def test_recomputation_changes_nothing():
+    net = liven(progressive(dict(a='random'))).train()
+    other = copy.deepcopy(net)
+    recompute(other, ['columns.new.layer1', 'columns.new.layer3'])
+    x = torch.randn(2, 3, 64, 64)
+    for each in (net, other):
+        each(x)[-1].square().sum().backward()
+    for mine, theirs in zip(net.parameters(), other.parameters()):
+        assert mine.grad is theirs.grad is None or torch.equal(
+            mine.grad, theirs.grad)
+    assert same(snapshot(net), snapshot(other))
 
 
 def test_with_frozen_false_all_columns_learn():

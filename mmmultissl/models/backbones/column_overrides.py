@@ -8,7 +8,8 @@ Checkpoint = Union[str, Mapping[str, str]]
 
 def concat_overrides(checkpoints: Mapping[str, Checkpoint],
                      backbone_cfg: dict,
-                     frozen: bool = True) -> dict:
+                     frozen: bool = True,
+                     model_cfg: Optional[dict] = None) -> dict:
     """Make a config read several single-task checkpoints side by side.
 
     Args:
@@ -17,6 +18,9 @@ def concat_overrides(checkpoints: Mapping[str, Checkpoint],
         backbone_cfg (dict): Config of the backbone that each was trained
             with, with the ``out_indices`` and norms of the downstream task.
         frozen (bool): Whether they stay as they are. Defaults to True.
+        model_cfg (dict, optional): The downstream config's ``model``, whose
+            neck or head shall read what is then wider. Defaults to None:
+            that is left to the caller.
 
     Returns:
         dict: To be merged into a downstream config.
@@ -25,15 +29,15 @@ def concat_overrides(checkpoints: Mapping[str, Checkpoint],
         ValueError: If there is no checkpoint.
     """
     _require_checkpoints(checkpoints)
+    backbone = dict(
+        _delete_=True,
+        type='mmmultissl.ConcatBackbone',
+        backbone=_plain(backbone_cfg),
+        columns={name: _source(value)
+                 for name, value in checkpoints.items()},
+        frozen=frozen)
     return dict(
-        model=dict(
-            backbone=dict(
-                _delete_=True,
-                type='mmmultissl.ConcatBackbone',
-                backbone=_plain(backbone_cfg),
-                columns={name: _source(value)
-                         for name, value in checkpoints.items()},
-                frozen=frozen)))
+        model=dict(backbone=backbone, **_readers(model_cfg, len(checkpoints))))
 
 
 def progressive_overrides(stage_checkpoints: Mapping[str, Checkpoint],
@@ -88,7 +92,8 @@ def progressive_overrides(stage_checkpoints: Mapping[str, Checkpoint],
 
 def transfer_overrides(trained: dict,
                        backbone_cfg: dict,
-                       checkpoint: Optional[str] = None) -> dict:
+                       checkpoint: Optional[str] = None,
+                       model_cfg: Optional[dict] = None) -> dict:
     """Make a downstream config read a run that had several columns.
 
     The whole comes from the run's one checkpoint; the columns' own files are
@@ -102,11 +107,12 @@ def transfer_overrides(trained: dict,
             out_indices=(0, 1, 2, 3))``.
         checkpoint (str, optional): The run's checkpoint. Defaults to None:
             what the downstream config's ``checkpoint`` names.
+        model_cfg (dict, optional): As in :func:`concat_overrides`. A
+            progressive network is as wide as one column, unless its output is
+            all of them. Defaults to None.
 
     Returns:
-        dict: To be merged into a downstream config. The neck of a detector
-        follows with ``mmmultissl.NeckFollowsBackbone``; a progressive network
-        is as wide as one column, unless its output is all of them.
+        dict: To be merged into a downstream config.
 
     Raises:
         ValueError: If the run had a plain backbone.
@@ -128,7 +134,29 @@ def transfer_overrides(trained: dict,
         },
         init_cfg=dict(
             type='Pretrained', checkpoint=checkpoint, prefix='backbone.'))
-    return dict(model=dict(backbone=backbone))
+    wide = (trained.get('output') == 'all'
+            or str(trained['type']).endswith('ConcatBackbone'))
+    count = len(backbone['columns']) if wide else 1
+    return dict(model=dict(backbone=backbone, **_readers(model_cfg, count)))
+
+
+def _readers(model_cfg: Optional[dict], count: int) -> dict:
+    """Widen what reads a backbone that is ``count`` times as wide."""
+    if model_cfg is None or count == 1:
+        return {}
+    neck = model_cfg.get('neck')
+    first = neck[0] if isinstance(neck, (list, tuple)) else neck
+    if first and 'in_channels' in first:
+        kind = model_cfg['type']
+        if kind.endswith('NeckFollowsBackbone'):
+            return {}
+        return dict(
+            type='mmmultissl.NeckFollowsBackbone',
+            detector=kind if '.' in kind else f'mmdet.{kind}')
+    head = model_cfg.get('head') or {}
+    widths = {key: count * head[key]
+              for key in ('in_channels', 'audio_channels') if key in head}
+    return dict(head=widths) if widths else {}
 
 
 def _require_checkpoints(checkpoints: Mapping[str, Checkpoint]) -> None:
