@@ -177,7 +177,6 @@ def write_all(comparison: Comparison, plan: Plan, runner: Runner) -> str:
     }
     figures = collect(comparison, plan, done)
     summaries = summarise(comparison, figures, done)
-    comparison.folder.mkdir(parents=True, exist_ok=True)
     write_tables(comparison, figures, summaries, missing)
     write_report(comparison, plan, summaries, done, missing)
     tables = [figure_lines(comparison, summaries),
@@ -248,8 +247,9 @@ def run(args: argparse.Namespace) -> int:
         print(f'{runner.ran - len(runner.lost)} jobs ran in '
               f'{words_for(time.monotonic() - start)}')
     text = write_all(comparison, plan, runner)
-    print(f'\n{text}\n\nTables: {folder}/table.md, .csv, .json; the report, '
-          f'one file to open in a browser: {folder}/report.html')
+    print(f'\n{text}\n\nTables: {comparison.out}/table.md, .csv, .json; the '
+          'report, one file to open in a browser: '
+          f'{comparison.out}/report.html')
     for name, code in runner.failed.items():
         log = runner.logs / f'{name}.log'
         print(f'\n{name} failed with exit status {code}; the end of {log}:\n'

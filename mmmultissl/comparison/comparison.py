@@ -95,6 +95,12 @@ class Comparison:
         return tuple(column for each in self.evaluations.values()
                      for column in each.columns)
 
+    @property
+    def out(self) -> Path:
+        """Path: The folder of tables and report: those of the test lists do
+        not replace those of the development lists."""
+        return self.folder / self.mode
+
     def run_folder(self, row: str, seed: int) -> Path:
         """Name the folder of a row and seed.
 

@@ -2,10 +2,12 @@
 """The configs of single jobs: whole, ordinary files that need no parent."""
 import ast
 import pprint
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from mmengine.config import Config
 
+from mmmultissl.models.backbones.column_overrides import (
+    concat_overrides, progressive_overrides, transfer_overrides)
 from .rows import Row
 
 # Loops that count updates, not passes over a data set.
@@ -114,14 +116,19 @@ def row_config(row: Row, updates: Optional[int]) -> Config:
     Returns:
         Config: The whole config, without parents.
     """
-    cfg = row.read()
-    options = {} if updates is None else updates_options(
-        cfg, updates, row.name)
-    cfg = merge(
-        cfg, {
-            **options, 'randomness.seed': '{seed}',
-            **row.cfg_options
-        })
+    cfg = merge(row.read(), {
+        'randomness.seed': '{seed}',
+        **row.cfg_options
+    })
+    if updates is not None:
+        cfg = merge(
+            cfg, {
+                key: value
+                for key, value in updates_options(cfg, updates,
+                                                  row.name).items()
+                if key not in row.cfg_options
+            })
+    cfg = with_columns(cfg, row)
     tasks = (cfg.get('model') or {}).get('tasks')
     if tasks:
         # Left out by a parent, and nothing that a file without parents has.
@@ -129,6 +136,71 @@ def row_config(row: Row, updates: Optional[int]) -> Config:
             name: task
             for name, task in tasks.items() if task is not None
         }
+    return cfg
+
+
+def column_sources(rows: Sequence[str]) -> Dict[str, Dict[str, str]]:
+    """Name the checkpoints of columns by placeholders.
+
+    Args:
+        rows (Sequence[str]): The rows whose encoders they are.
+
+    Returns:
+        dict[str, dict]: Name of the column to ``checkpoint`` and ``sha256``.
+    """
+    # A module's name has no dot.
+    return {
+        row.replace('.', '_'):
+        dict(checkpoint=f'{{row:{row}}}', sha256=f'{{sha256:{row}}}')
+        for row in rows
+    }
+
+
+def with_columns(cfg: Config, row: Row) -> Config:
+    """Give a config the backbone of a row with columns.
+
+    Args:
+        cfg (Config): With a plain ``model.backbone``.
+        row (Row): The row.
+
+    Returns:
+        Config: Another one, or the same where the row has no columns.
+    """
+    if row.concat:
+        return merge(
+            cfg,
+            concat_overrides(column_sources(row.concat),
+                             cfg.model.backbone.to_dict()))
+    if row.progressive:
+        return merge(
+            cfg,
+            progressive_overrides(
+                column_sources(row.progressive),
+                cfg.model.backbone.to_dict(), row.name.replace('.', '_')))
+    return cfg
+
+
+def downstream_config(cfg: Config, row: Row, trained: Config) -> Config:
+    """Give a downstream config the encoder of a row.
+
+    Args:
+        cfg (Config): Of the downstream task.
+        row (Row): The row.
+        trained (Config): Its config.
+
+    Returns:
+        Config: Another one where the row's encoder has columns and the
+        config does not say so itself; widths of heads do not follow.
+    """
+    backbone = cfg.model.backbone.to_dict()
+    if 'columns' in backbone:
+        return cfg
+    if row.concat:
+        return with_columns(cfg, row)
+    if 'columns' in trained.model.get('backbone', {}):
+        return merge(
+            cfg,
+            transfer_overrides(trained.model.backbone.to_dict(), backbone))
     return cfg
 
 

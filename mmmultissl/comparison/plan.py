@@ -4,15 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from mmmultissl.engine.backbone_weights import COLUMNS, RANDOM
 from mmmultissl.utils.command_line import read_config
 from .comparison import Comparison
-from .configs import merge
+from .configs import downstream_config, merge
 from .evaluations import Evaluation
 from .placeholders import fill, keep, names_in, rows_in
-from .rows import RANDOM
 
-# Seconds of an update, for the first guess at the time left.
-_UPDATE = .25
+# Seconds of a start and of an update, for the first guess at the time left.
+_START, _UPDATE = 12., .25
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,8 @@ class Planner:
             configs={str(file): content},
             lists=_lists(content),
             rows=rows_in(content),
-            usual=row.usual or _UPDATE * self.comparison.budgets[name].own)
+            usual=row.usual
+            or _START + _UPDATE * self.comparison.budgets[name].own)
 
     def _evaluation(self, name: str, seed: int,
                     evaluation: Evaluation) -> Tuple[List[Job], Result]:
@@ -223,12 +224,13 @@ class Planner:
                 dict(config=str(file), checkpoint=checkpoint, out=str(out),
                      seed=seed), seed), *words)
         else:
+            if (evaluation.kind == 'pretext'
+                    and checkpoint in (RANDOM, COLUMNS)):
+                raise ValueError(
+                    f'The row {name} has no heads of its own, which the '
+                    f'evaluation {evaluation.name} would judge: leave it '
+                    f'out by evaluations=dict({evaluation.name}=None).')
             if checkpoint == RANDOM:
-                if evaluation.kind == 'pretext':
-                    raise ValueError(
-                        f'The row {name} has random weights, which the '
-                        f'evaluation {evaluation.name} cannot judge: leave it '
-                        f'out by evaluations=dict({evaluation.name}=None).')
                 words = (*words, '--seed', str(seed))
             if evaluation.kind == 'pretext':
                 words = (*words, '--out-item', 'metrics')
@@ -261,14 +263,15 @@ class Planner:
                     work: Path) -> Tuple[List[Job], Result]:
         row = self.comparison.rows[name]
         options = {'randomness.seed': seed, **evaluation.cfg_options}
-        cfg = read_config(evaluation.config)
+        cfg = downstream_config(
+            read_config(evaluation.config), row, self.comparison.configs[name])
         sources: Tuple[str, ...] = ()
-        if row.train or row.checkpoint != RANDOM:
+        if row.checkpoint == RANDOM:
+            options = {'model.backbone.init_cfg': None, **options}
+        elif row.train or row.checkpoint != COLUMNS:
             source = f'{{row:{name}}}' if row.train else row.checkpoint
             options = {'checkpoint': source, **options}
             sources = rows_in(source)
-        else:
-            options = {'model.backbone.init_cfg': None, **options}
         content = fill(
             merge(cfg, options).to_dict(), dict(seed=seed), keep)
         file = Path(f'{work}.py')

@@ -7,10 +7,10 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
+from mmmultissl.engine.backbone_weights import COLUMNS, RANDOM
 from mmmultissl.utils.command_line import read_config
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]*')
-RANDOM = 'random'
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,19 @@ class Row:
             comparison's folder, and ``{seed}``. Defaults to none.
         train (bool): Whether it is trained. Defaults to True.
         checkpoint (str, optional): What is evaluated where the row is not
-            trained: a path, ``{row:NAME}`` or ``random``. Defaults to None.
+            trained: a path, ``{row:NAME}``, ``random``, or for a backbone of
+            columns with files of their own ``columns``. Defaults to None.
         seeds (tuple[int], optional): Its seeds. Defaults to None: those of
             the comparison.
+        concat (tuple[str]): Rows whose encoders stand side by side in this
+            one, which is not trained then. Defaults to none.
+        progressive (tuple[str]): Rows whose encoders are the frozen earlier
+            columns of this one's, from the first to the last; each but the
+            first is a progressive row over those before it. Defaults to
+            none.
         parts (tuple[str]): Rows whose updates this one costs too, such as
-            those of its teachers. Defaults to none.
+            those of its teachers. Defaults to those of ``concat`` and
+            ``progressive``.
         part (bool): Whether it exists for other rows only: it is trained,
             but neither evaluated nor in the tables. Defaults to False.
         updates (int, optional): Updates of this row itself. Defaults to
@@ -52,6 +60,8 @@ class Row:
     train: bool = True
     checkpoint: Optional[str] = None
     seeds: Optional[Tuple[int, ...]] = None
+    concat: Tuple[str, ...] = ()
+    progressive: Tuple[str, ...] = ()
     parts: Tuple[str, ...] = ()
     part: bool = False
     updates: Optional[int] = None
@@ -109,25 +119,33 @@ def make_rows(listed: Dict[str, Optional[dict]],
             **common,
             **settings.get('cfg_options', {})
         }
-        for key in ('seeds', 'parts'):
+        for key in ('seeds', 'parts', 'concat', 'progressive'):
             if settings.get(key) is not None:
                 settings[key] = tuple(settings[key])
+        if settings.get('concat'):
+            settings.update(train=False, checkpoint=COLUMNS)
+        settings.setdefault(
+            'parts',
+            settings.get('concat') or settings.get('progressive') or ())
         row = Row(name=name, **settings)
         if not row.train and row.checkpoint is None:
             raise ValueError(
                 f'The row {name} is not trained (train=False) and has no '
                 f'checkpoint to evaluate: give a path, {{row:NAME}} or '
-                f'"{RANDOM}".')
+                f'"{RANDOM}", or rows to concat.')
         for made in expand(row):
             if made.name in rows:
                 raise ValueError(f'Two rows are called {made.name}: rename '
                                  'one of them.')
             rows[made.name] = made
     for row in rows.values():
-        strange = [part for part in row.parts if part not in rows]
+        strange = [
+            part for part in (*row.parts, *row.concat, *row.progressive)
+            if part not in rows
+        ]
         if strange:
             raise ValueError(
-                f'The row {row.name} counts the updates of {strange[0]}, '
+                f'The row {row.name} is made of {strange[0]}, '
                 f'which is no row: the rows are {", ".join(rows)}.')
     return rows
 

@@ -17,35 +17,42 @@ NONE = '–'
 Lines = List[Tuple[str, ...]]
 
 
-def number(value: Optional[float], sign: bool = False) -> str:
+def number(value: Optional[float],
+           sign: bool = False,
+           digits: Optional[int] = None) -> str:
     """Write a figure with as many digits as it deserves.
 
     Args:
         value (float, optional): The figure; None gives a dash.
         sign (bool): Whether to write a plus. Defaults to False.
+        digits (int, optional): Behind the point. Defaults to None: by size.
 
     Returns:
         str: Such as ``'23.4'`` or ``'+0.123'``.
     """
     if value is None:
         return NONE
-    digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    if digits is None:
+        digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f'{value:{"+" if sign else ""}.{digits}f}'
 
 
-def with_spread(found: Optional[Spread], sign: bool = False) -> str:
+def with_spread(found: Optional[Spread],
+                sign: bool = False,
+                digits: Optional[int] = None) -> str:
     """Write mean and standard deviation, with the mean's digits.
 
     Args:
         found (Spread, optional): None gives a dash.
         sign (bool): Whether to write a plus. Defaults to False.
+        digits (int, optional): Behind the point. Defaults to None: by size.
 
     Returns:
         str: Such as ``'23.4 ± 0.5'``.
     """
     if found is None:
         return NONE
-    text = number(found.mean, sign)
+    text = number(found.mean, sign, digits)
     if found.deviation is None:
         return text
     digits = len(text.partition('.')[2])
@@ -101,8 +108,8 @@ def figure_lines(comparison: Comparison,
         cells = [each.row, *map(with_spread, each.spreads.values())]
         if gains:
             cells += [
-                with_spread(each.gain, True),
-                with_spread(each.gain_best, True)
+                with_spread(each.gain, True, 1),
+                with_spread(each.gain_best, True, 1)
             ]
         counts = sorted({s.count for s in each.spreads.values() if s})
         lines.append((*cells, '–'.join(map(str, counts)) or '0',
@@ -231,13 +238,16 @@ def write_tables(comparison: Comparison, figures: Figures,
                  failed: Dict[str, str]) -> None:
     """Write ``table.md``, ``table.csv`` and ``table.json``.
 
+    They go into ``comparison.out``.
+
     Args:
         comparison (Comparison): The comparison.
         figures (dict): Row to column to seed to figure.
         summaries (Sequence[Summary]): The rows.
         failed (dict[str, str]): Job to why it gave nothing.
     """
-    folder, parts = comparison.folder, [f'# {comparison.title}']
+    folder, parts = comparison.out, [f'# {comparison.title}']
+    folder.mkdir(parents=True, exist_ok=True)
     parts += [comparison.note] if comparison.note else []
     parts.append(_markdown(figure_lines(comparison, summaries)))
     differences = difference_lines(comparison, summaries)
@@ -276,7 +286,7 @@ def write_tables(comparison: Comparison, figures: Figures,
         baselines=comparison.baselines,
         confidence=CONFIDENCE,
         total_updates=comparison.total_updates,
-        test_scored=read_record(folder),
+        test_scored=read_record(comparison.folder),
         rows={
             each.row: dict(
                 evaluations={

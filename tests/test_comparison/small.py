@@ -141,13 +141,14 @@ def figure(level, seed):
     return level * (1 + [0, .5, -.25][seed])
 
 
-def read_table(folder):
+def read_table(folder, mode='dev'):
     """Read the table of a comparison.
 
     Args:
         folder (Path): Its folder.
+        mode (str): Which lists. Defaults to ``'dev'``.
 
     Returns:
         dict: The content of ``table.json``.
     """
-    return json.loads((folder / 'table.json').read_text())
+    return json.loads((folder / mode / 'table.json').read_text())

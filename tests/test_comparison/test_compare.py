@@ -68,13 +68,13 @@ def test_the_tables_agree_with_scipy(compare, tmp_path, capsys):
     assert table['rows']['c']['seconds'] == dict(
         count=3, mean=3., deviation=0.)
     assert table['rows']['c']['budget']['total'] == 6
-    text = (work / 'table.md').read_text()
+    text = (work / 'dev/table.md').read_text()
     assert '| c | 13.0 ± 4.6 | 87.0 ± 4.6 |' in text
     assert 'no test figures' in text and 'Student' in text
-    lines = (work / 'table.csv').read_text().splitlines()
+    lines = (work / 'dev/table.csv').read_text().splitlines()
     assert len(lines) == 1 + 3 * 2
     shown = capsys.readouterr().out
-    assert '13.0 ± 4.6' in shown and str(work / 'report.html') in shown
+    assert '13.0 ± 4.6' in shown and str(work / 'dev/report.html') in shown
 
 
 def test_a_second_run_does_nothing_and_a_lost_figure_is_made_again(
@@ -231,8 +231,8 @@ def test_the_test_lists_are_scored_once(compare, tmp_path, capsys):
     assert order(tmp_path) == ['a0', 'b0', 'c0']
     assert run(compare, config, work, '--test', '--test-again',
                'a row was forgotten') == 0
-    assert 'AGAIN: a row was forgotten' in (work / 'table.md').read_text()
-    assert len(read_table(work)['test_scored']) == 2
+    assert 'AGAIN: a row was forgotten' in (work / 'test/table.md').read_text()
+    assert len(read_table(work, 'test')['test_scored']) == 2
 
 
 def test_two_at_once_are_refused(compare, tmp_path, capsys):
@@ -259,7 +259,7 @@ def test_the_report_stands_alone_and_says_what_was_not_measured(
     work = tmp_path / 'work'
     config = write_comparison(tmp_path, seeds=[0, 1])
     assert run(compare, config, work) == 0
-    page = (work / 'report.html').read_text()
+    page = (work / 'dev/report.html').read_text()
     assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
     headings = re.findall('<h2>(.*?)</h2>', page)
     assert headings == [

@@ -38,5 +38,5 @@ def write_report(comparison: Comparison, plan: Plan,
         embedding_section(comparison, plan, done, thumbnails)
     ]
     write_page(sections, thumbnails.style(),
-               comparison.folder / 'report.html', comparison.title,
+               comparison.out / 'report.html', comparison.title,
                comparison.note)
