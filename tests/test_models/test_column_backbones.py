@@ -2,10 +2,14 @@
 """Backbones made of several: values, gradients, weights, errors."""
 import copy
 import hashlib
+import os
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from mmdet.models import ResNet as DetResNet
+from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ResNet
 from torch import nn
@@ -19,6 +23,10 @@ from mmmultissl.models.backbones.lateral_adapter import LateralAdapter
 from mmmultissl.models.backbones.steps import (output_channels, step_channels,
                                                steps_of)
 from mmmultissl.models.utils import recompute
+
+from . import golden
+from .test_distributed import BATCH, Untouched, free_port
+from .test_distributed import train as train_rows
 
 R18 = dict(
     type='mmpretrain.ResNet',
@@ -558,3 +566,46 @@ def test_concat_overrides(parts):
     assert same(snapshot(net.columns.densecl), snapshot(nets['densecl']))
     with pytest.raises(ValueError, match='no checkpoint to concatenate'):
         concat_overrides({}, R18)
+
+
+# Several processes
+
+
+def progressive_model():
+    torch.manual_seed(0)
+    backbone = dict(
+        type='mmmultissl.ProgressiveBackbone',
+        backbone=golden.BN_FREE_TRUNK,
+        columns=dict(a=column('random'), b=dict()))
+    model = golden.build(dict(moco=golden.moco_task()), backbone)
+    model.data_preprocessor = Untouched()
+    liven(model.backbone)
+    return model.double().train()
+
+
+def one_of_two(rank, port, folder):
+    torch.set_num_threads(1)
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    model = progressive_model()
+    wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
+    half = BATCH // 2
+    train_rows(wrapped, 3, rank * half, (rank + 1) * half)
+    torch.save(model.state_dict(), folder / f'{rank}.pth')
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    mp.spawn(one_of_two, (free_port(), tmp_path), nprocs=2)
+    model = progressive_model()
+    before = snapshot(model)
+    train_rows(model, 3, 0, BATCH)
+    for rank in range(2):
+        state = torch.load(tmp_path / f'{rank}.pth')
+        for key, value in model.state_dict().items():
+            if torch.is_tensor(value):
+                torch.testing.assert_close(
+                    state[key], value, rtol=0, atol=1e-10)
+    assert not torch.equal(
+        before['backbone.adapters.b.layer2.reduce.a.weight'],
+        model.backbone.adapters.b.layer2.reduce.a.weight)
