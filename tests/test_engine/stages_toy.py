@@ -46,7 +46,7 @@ class EndHook(Hook):
 
 def config(images, work_dir, distill=None, **changes):
     """Six and four updates, in the order MoCo v2, DenseCL."""
-    stage = dict(distill=distill and copy.deepcopy(distill))
+    stage = dict(distill=distill) if distill else {}
     cfg = Config(
         dict(
             default_scope='mmpretrain',
@@ -74,7 +74,8 @@ def config(images, work_dir, distill=None, **changes):
             log_level='WARNING',
             randomness=dict(seed=7),
             stages=dict(
-                moco=dict(updates=6, **stage), densecl=copy.deepcopy(stage)),
+                moco=dict(updates=6, **copy.deepcopy(stage)),
+                densecl=copy.deepcopy(stage)),
             stage_order=['moco', 'densecl'],
             total_updates=10))
     cfg.merge_from_dict(changes)

@@ -166,6 +166,17 @@ def test_teachers(teacher, tasks, prefix):
     assert third.cfg.start_from.sha256 is None
 
 
+def test_learning_without_forgetting_gets_the_old_heads():
+    cfg = config(**{
+        'stages.b.distill': dict(type='mmmultissl.OldHeadDistillationTask'),
+        'stages.a.overrides': {'model.tasks.a.width': 3},
+        'model.companions': dict(eye=dict(type='E'), ear=None)})
+    task = expand_stages(cfg, '/run')[1].cfg.model.tasks.remember
+    assert task.heads == dict(a=dict(type='A', width=3))
+    assert task.companions == dict(eye=dict(type='E'))
+    assert task.teacher.prefix == 'backbone.'
+
+
 def test_an_empty_stage_is_passed_through():
     cfg = config(**{'stages.b.updates': 0, 'stages.b.distill': DISTILL,
                     'stages.c.distill': DISTILL, 'stages.c.teacher': 'all'})

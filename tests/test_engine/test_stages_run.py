@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmmultissl.engine.backbone_weights import sha256_of
 from mmmultissl.engine.stages import run_stages
 
-from .stages_toy import Cut, InProcess, assert_equal, config, make_images
+from .stages_toy import (DISTILL, Cut, InProcess, assert_equal, config,
+                         make_images)
 
 
 @pytest.fixture(scope='module')
@@ -138,6 +139,70 @@ def test_heads_queues_and_the_ema_can_be_taken_along(images, tmp_path):
     # The queue goes on where it was: (6 + 4) * 4 keys in a ring of 10.
     assert int(before['tasks.moco.queue._extra_state']) == 24
     assert int(after['tasks.moco.queue._extra_state']) == 40
+
+
+def test_distillation_of_weight_0_is_sequential_fine_tuning(
+        images, finished, tmp_path):
+    run_stages(config(images, tmp_path, DISTILL), InProcess())
+    for each in ('1_moco/iter_6.pth', '2_densecl/iter_4.pth'):
+        plain, distilled = (trained_parts(folder / each)
+                            for folder in (finished[1], tmp_path))
+        assert len(plain[0]) > 50 and len(plain[1]) > 50
+        assert_equal(plain, distilled, each)
+    # The teacher was there, and was the first stage's trunk.
+    teacher = load(tmp_path / '1_moco/iter_6.pth')['state_dict']
+    states = load(tmp_path / '2_densecl/iter_4.pth')['state_dict']
+    prefix = 'tasks.remember.teacher.'
+    taught = [key for key in states if key.startswith(prefix + 'backbone.')]
+    assert len(taught) > 50
+    for key in taught:
+        assert torch.equal(states[key], teacher[key[len(prefix):]]), key
+    record = json.loads((tmp_path / '2_densecl' / 'stage.json').read_text())
+    assert record['teachers'] == dict(
+        remember=sha256_of(str(tmp_path / '1_moco/iter_6.pth')))
+
+
+def test_distillation_with_weight_resumes_exactly(images, finished, tmp_path,
+                                                  monkeypatch):
+    distill = dict(DISTILL, weight=5.)
+    run_stages(config(images, tmp_path / 'straight', distill), InProcess())
+    monkeypatch.setenv('END_AT', '2_densecl 3 cut')
+    cfg = config(images, tmp_path / 'cut', distill)
+    with pytest.raises(Cut):
+        run_stages(cfg, InProcess())
+    monkeypatch.delenv('END_AT')
+    run_stages(cfg, InProcess())
+    last = '2_densecl/iter_4.pth'
+    straight, cut = (trained_parts(tmp_path / name / last)
+                     for name in ('straight', 'cut'))
+    assert_equal(straight, cut)
+    # The comparison with weight 0 is not blind.
+    key = 'backbone.conv1.weight'
+    assert not torch.equal(straight[0][key],
+                           load(finished[1] / last)['state_dict'][key])
+
+
+def test_all_earlier_stages_and_the_ema_as_teachers(images, tmp_path):
+    cfg = config(images, tmp_path, total_updates=6, stage_order=[
+        'moco', 'densecl', 'again'], stages=dict(
+            moco=dict(updates=None),
+            densecl=dict(distill=DISTILL, teacher='last_ema'),
+            again=dict(tasks=(), start=dict(trunk=False), teacher='all',
+                       distill=dict(DISTILL, weight=1.))))
+    run_stages(cfg, InProcess())
+    moco = load(tmp_path / '1_moco/iter_2.pth')['state_dict']
+    densecl = load(tmp_path / '2_densecl/iter_2.pth')['state_dict']
+    again = load(tmp_path / '3_again/iter_2.pth')['state_dict']
+    key = 'backbone.layer4.1.conv2.weight'
+    assert torch.equal(densecl[f'tasks.remember.teacher.{key}'],
+                       moco[f'momentum.ema0.{key}'])
+    assert not torch.equal(moco[key], moco[f'momentum.ema0.{key}'])
+    assert torch.equal(again[f'tasks.remember_moco.teacher.{key}'], moco[key])
+    assert torch.equal(again[f'tasks.remember_densecl.teacher.{key}'],
+                       densecl[key])
+    assert {name.split('.')[1] for name in again
+            if name.startswith('tasks.')} == {'remember_moco',
+                                              'remember_densecl'}
 
 
 def test_a_stage_alone_is_the_same_run(finished, tmp_path):

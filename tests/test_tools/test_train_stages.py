@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -125,10 +124,11 @@ def test_killed_while_it_watches(toy, tmp_path):
     child, = map(int, children)
     process.kill()
     process.wait()
-    text = end(start(toy, tmp_path, *options), status=1)
+    try:
+        text = end(start(toy, tmp_path, *options), status=1)
+    finally:
+        os.kill(child, signal.SIGKILL)
     assert 'Another run is at work in' in text.splitlines()[-1]
-    os.kill(child, signal.SIGKILL)
-    time.sleep(1)
 
 
 def test_two_processes_run_two_stages(toy, tmp_path):

@@ -351,7 +351,9 @@ def _add_teachers(cfg: Config, name: str, spec: dict,
                 f'model.tasks has a task "{task}" already, which is the name '
                 f'of the distillation of the stage {name}: rename it.')
         distill = copy.deepcopy(dict(spec['distill']))
-        distill.setdefault('type', 'mmmultissl.FeatureDistillationTask')
+        kind = distill.setdefault('type', 'mmmultissl.FeatureDistillationTask')
+        if kind.endswith('OldHeadDistillationTask'):
+            _name_old_heads(distill, stage)
         distill['teacher'] = dict(
             backbone=copy.deepcopy(stage.cfg.model.backbone),
             checkpoint=stage.checkpoint,
@@ -359,3 +361,15 @@ def _add_teachers(cfg: Config, name: str, spec: dict,
             prefix=_EMA_TRUNK if ema else 'backbone.')
         cfg.model.tasks[task] = distill
     return {task: stage.number for task, stage in chosen.items()}
+
+
+def _name_old_heads(distill: dict, stage: Stage) -> None:
+    """Tell learning without forgetting which heads the teacher has."""
+    model = stage.cfg.model
+    distill.setdefault('heads', {
+        task: copy.deepcopy(model.tasks[task]) for task in stage.tasks})
+    companions = {name: copy.deepcopy(cfg)
+                  for name, cfg in (model.get('companions') or {}).items()
+                  if cfg is not None}
+    if companions:
+        distill.setdefault('companions', companions)
