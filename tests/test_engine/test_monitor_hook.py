@@ -1,6 +1,12 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """The monitor changes nothing, is right, and says what it sees."""
 import math
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,11 +15,15 @@ from torch.testing import assert_close
 
 from mmengine.hooks import Hook
 
+from mmmultissl.engine.hooks import MonitorHook
+from mmmultissl.engine.hooks.monitor.earlier_tasks import EarlierTasks
 from mmmultissl.engine.runner import StrictRunner
 
 from ..test_evaluation.tiny_voc import make_tiny_voc
 from . import resume_toy  # noqa: F401  its StopHook
-from .monitor_toy import config, every, monitored, run
+from .monitor_toy import config, every, monitored, probe, run
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -108,7 +118,7 @@ def test_geometry_is_that_of_the_step(voc, tmp_path):
     """The keys of the step are found in the queue, in the batch's order."""
     seen = {}
 
-    def look(views):
+    def look(views, losses):
         seen['query'] = views.queries['view0'][-1].detach().mean((2, 3))
         key = views.keys['view1']
         seen['key'] = key.unshuffle(key.features[-1].mean((2, 3)))
@@ -191,3 +201,177 @@ def test_a_healthy_run_is_left_in_peace(voc, tmp_path):
                v['moco.queue/cosine'], v['moco.queue/positive_rank'])
            for k, v in found.items()})
     assert warnings_of(tmp_path / 'run') == []
+
+
+def test_one_label_per_image(voc, tmp_path):
+    """A dataset of mmpretrain; one half is judged by the other."""
+    for number, path in enumerate(sorted((voc / 'JPEGImages').iterdir())):
+        # As make_tiny_voc draws them: every second one is bright.
+        folder = tmp_path / 'classes' / ('dark', 'bright')[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / path.name).symlink_to(path)
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='mmpretrain.Resize', scale=(32, 32)),
+        dict(type='mmpretrain.PackInputs')
+    ]
+    dataset = dict(
+        type='mmpretrain.CustomDataset',
+        data_root=str(tmp_path / 'classes'),
+        pipeline=pipeline)
+    runner = run(
+        voc, tmp_path / 'run',
+        every(2, knn=dict(dataset=dataset, interval=2, neighbours=5,
+                          max_images=15, num_workers=0)))
+    found = monitored(tmp_path / 'run')
+    # Colours are told apart without any training.
+    assert found[8]['knn/accuracy'] > 70
+    hook, = [h for h in runner.hooks if isinstance(h, MonitorHook)]
+    kept = hook.measurements['knn'].probe
+    assert [len(part) for part in kept.labels] == [15, 15]
+    # By hand, in a model that is put into evaluation mode.
+    model = runner.model
+    pixels = torch.cat([torch.stack(b['inputs']) for b in kept.batches[1]])
+    mean, std = (torch.tensor(runner.cfg.data_preprocessor[key]).view(3, 1, 1)
+                 for key in ('mean', 'std'))
+    # OpenCV reads blue first.
+    expected = (pixels.flip(1) - mean) / std
+    model.eval()
+    assert_close(kept.encode(model)[1],
+                 model.backbone(expected)[-1].mean((2, 3)))
+    unlabelled = [dict(t) for t in pipeline]
+    with pytest.raises(ValueError, match='has no gt_label'):
+        run(voc, tmp_path / 'none',
+            dict(knn=dict(
+                dataset=dict(type='mmmultissl.ImageFolder',
+                             data_root=str(voc / 'JPEGImages'),
+                             pipeline=unlabelled), num_workers=0)))
+    with pytest.raises(ValueError, match='only 24 images vote'):
+        run(voc, tmp_path / 'few',
+            dict(knn=dict(probe(voc), neighbours=30)))
+
+
+def test_forgetting_of_an_earlier_stage(voc, tmp_path):
+    """DenseCL after MoCo v2: the old head gets worse on the new trunk."""
+    first = run(voc, tmp_path / '1_moco', **{'model.tasks.densecl': None})
+    (tmp_path / '1_moco/config.py').write_text(first.cfg.pretty_text)
+    stage = dict(
+        config=str(tmp_path / '1_moco/config.py'),
+        checkpoint=str(tmp_path / '1_moco/iter_8.pth'))
+    hook = dict(
+        batch=None, rank=None, gradients=None, queues=None, drift=None,
+        earlier_tasks=dict(stages=dict(moco=stage), interval=4, batches=2,
+                           batch_size=8))
+    trained = dict(type='Pretrained', checkpoint=stage['checkpoint'],
+                   prefix='backbone.')
+    second = {'model.tasks.moco': None, 'train_cfg.max_iters': 4,
+              'model.backbone.init_cfg': trained}
+    run(voc, tmp_path / 'plain', **second)
+    run(voc, tmp_path / '2_densecl', hook, **second)
+    assert_same_end(tmp_path / 'plain', tmp_path / '2_densecl', iteration=4)
+    found = monitored(tmp_path / '2_densecl')[4]
+    assert found['earlier/moco/forgetting'] != 0
+    # Its own trunk has forgotten nothing, in whatever state it is read.
+    measure = EarlierTasks(dict(moco=stage), batches=2, batch_size=8)
+    measure.before_train(None, first.model)
+    at_end = measure.measure(first.model, 1)
+    assert at_end['earlier/moco/forgetting'] == 0
+    assert at_end['earlier/moco/objective'] == pytest.approx(
+        found['earlier/moco/objective'] - found['earlier/moco/forgetting'])
+    # The old model's memory is as it was.
+    again = measure.measure(first.model, 1)
+    assert again == at_end
+    with torch.no_grad():
+        first.model.backbone.conv1.weight.normal_()
+    assert measure.measure(first.model, 1)['earlier/moco/forgetting'] != 0
+    with pytest.raises(ValueError, match='gives the stage moco config: set'):
+        EarlierTasks(dict(moco=dict(config='x.py')))
+
+
+def test_drift_from_a_frozen_teacher(voc, tmp_path):
+    norm = {'model.backbone.norm_cfg': dict(type='GN', num_groups=1)}
+    first = run(voc, tmp_path / 'first', **{'train_cfg.max_iters': 1},
+                **norm, **{'model.tasks.densecl': None})
+    checkpoint = str(tmp_path / 'first/iter_1.pth')
+    backbone = first.cfg.model.backbone.to_dict()
+    remember = dict(
+        type='mmmultissl.FeatureDistillationTask',
+        teacher=dict(backbone=backbone, checkpoint=checkpoint))
+    second = {
+        'model.tasks.remember': remember,
+        'model.backbone.init_cfg': dict(
+            type='Pretrained', checkpoint=checkpoint, prefix='backbone.'),
+        'train_cfg.max_iters': 4,
+        **norm
+    }
+    run(voc, tmp_path / 'plain', **second)
+    runner = run(voc, tmp_path / 'watched', every(1), **second)
+    # Three tasks, whose gradients are asked for at every step.
+    assert_same_end(tmp_path / 'plain', tmp_path / 'watched', iteration=4)
+    found = monitored(tmp_path / 'watched')
+    # The memory of 16 holds the last two batches.
+    assert found[1]['drift/remember/cosine'] == pytest.approx(1, abs=1e-6)
+    assert found[1]['drift/remember/cka'] == pytest.approx(1, abs=1e-5)
+    later = found[4]['drift/remember/cosine']
+    assert 0 < later < found[1]['drift/remember/cosine'] - 1e-7
+    assert found[4]['gradient/norm/remember'] > 0
+    assert 'gradient/cosine/densecl:remember' in found[4]
+    assert not runner.model.tasks.remember.teacher._forward_hooks
+
+
+def test_gradients_with_and_without_a_fork(voc, tmp_path):
+    """Heads gone through once more, and a balancer's fork, see the same."""
+    only = every(1, batch=None, rank=None, queues=None, drift=None)
+    options = {
+        'train_cfg.max_iters': 3,
+        'optim_wrapper.accumulative_counts': 2,
+        'default_hooks.checkpoint.interval': 2
+    }
+    run(voc, tmp_path / 'heads', only, **options)
+    run(voc, tmp_path / 'fork', only, **options,
+        **{'model.balancer': dict(type='mmmultissl.GradientSum',
+                                  _delete_=True)})
+    heads, fork = (monitored(tmp_path / name) for name in ('heads', 'fork'))
+    assert sorted(heads) == [1, 2, 3]
+    for step, numbers in heads.items():
+        assert numbers == pytest.approx(fork[step], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes(voc, tmp_path):
+    """The first one logs; none waits for another, and the end is the same."""
+    hook = every(2, voc)
+    for name, options in (('without', dict(batch=None, rank=None,
+                                           gradients=None, queues=None,
+                                           drift=None)), ('with', hook)):
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            port = s.getsockname()[1]
+        subprocess.run([
+            sys.executable, '-m', 'torch.distributed.run',
+            '--nproc_per_node=2', f'--master_port={port}', '-m',
+            'tests.test_engine.monitor_toy', str(voc), str(tmp_path / name),
+            repr(options)
+        ], check=True, cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1'))
+    assert_same_end(tmp_path / 'without', tmp_path / 'with')
+    found = monitored(tmp_path / 'with')
+    assert sorted(found) == [2, 4, 6, 8]
+    assert monitored(tmp_path / 'without') == {}
+    # Two processes write 16 keys at a time.
+    assert found[2]['moco.queue/filled'] == 1
+    assert found[2]['moco.queue/age'] == 0.5
+    for numbers in found.values():
+        assert all(math.isfinite(value) for value in numbers.values())
+        assert 0 <= numbers['moco.queue/positive_rank'] <= 1
+        assert 'knn/mAP' in numbers and 'gradient/norm/moco' in numbers
+
+
+def test_bad_settings_are_said_at_once(voc, tmp_path):
+    with pytest.raises(ValueError, match='no argument "intervall".*interval'):
+        MonitorHook(batch=dict(intervall=3))
+    with pytest.raises(ValueError, match='BatchGeometry.*interval=0'):
+        MonitorHook(batch=dict(interval=0))
+    with pytest.raises(ValueError, match='memory of 1 features'):
+        MonitorHook(rank=dict(memory=1))
+    with pytest.raises(ValueError, match='watches mmmultissl.MultiSSL'):
+        MonitorHook().before_train(SimpleNamespace(model=torch.nn.Conv2d))

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.arguments import check_arguments
-from ..balancers.base import GradientBalancer
+from ..balancers.base import GradientBalancer, TaskLosses
 from ..tasks.base import PretextTask
 from ..utils import RingQueue
 from ..utils import recompute as recompute_in_backward
 from .encoded_views import EncodedViews, TaskViews, require_companion
 from .momentum_encoder import MomentumEncoder, MomentumSchedule
+
+Watcher = Callable[[EncodedViews, TaskLosses], None]
 
 
 @MODELS.register_module()
@@ -97,7 +99,7 @@ class MultiSSL(BaseSelfSupervisor):
         #: Tensor, optional: Inner products of the tasks' gradients on the
         #: trunk's features, as last measured, ``(T, T)``.
         self.last_gram: Optional[Tensor] = None
-        self._watchers: List[Callable[[EncodedViews], None]] = []
+        self._watchers: List[Watcher] = []
         self._share_momentum_encoders()
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -180,15 +182,15 @@ class MultiSSL(BaseSelfSupervisor):
                     logger='current',
                     level=logging.WARNING)
 
-    def watch(self, look: Callable[[EncodedViews], None]
-              ) -> Callable[[], None]:
-        """Show the encoded views of every step to somebody.
+    def watch(self, look: Watcher) -> Callable[[], None]:
+        """Show the encoded views and the losses of every step to somebody.
 
-        They are shown after the tasks have read them, with their graphs: who
-        keeps something of them detaches it.
+        They are shown after the tasks have read them and before the balancer
+        weighs, with their graphs: who keeps something of them detaches it.
 
         Args:
-            look (Callable): Gets the views.
+            look (Callable): Gets the views and the losses, task -> loss name
+                -> scalar.
 
         Returns:
             Callable: Ends it.
@@ -252,7 +254,7 @@ class MultiSSL(BaseSelfSupervisor):
             for name, task in self.tasks.items()
         }
         for look in self._watchers:
-            look(views)
+            look(views, losses)
         losses = self.balancer(losses)
         return {
             f'{name}.{key}': value
@@ -402,6 +404,10 @@ def _build_companions(companions: Dict[str, Optional[dict]],
 
 
 def _build_balancer(cfg: dict) -> nn.Module:
+    if not cfg.get('weights', True):
+        # The shipped configs have empty ones, so that a child can fill them;
+        # a child that only changes the type need not take them away.
+        cfg = {key: value for key, value in cfg.items() if key != 'weights'}
     cls = MODELS.get(cfg['type'])
     if cls is not None:
         check_arguments(cls, cfg, 'The balancer')

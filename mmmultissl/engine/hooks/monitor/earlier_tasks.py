@@ -2,7 +2,8 @@
 """How well the present trunk still solves the tasks of earlier stages."""
 import copy
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Optional
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -29,10 +30,13 @@ class EarlierTasks(Measurement):
     once at the start, is what forgetting is counted from.
 
     Args:
-        stages (dict[str, dict]): Name -> ``dict(config=PATH or dict,
-            checkpoint=PATH, dataset=dict)``; the dataset has held-out images
-            and the views of the stage, and defaults to the stage's training
-            data.
+        stages (dict[str, dict], optional): Name -> ``dict(config=PATH or
+            dict, checkpoint=PATH)``, where wanted with ``tasks``, names of
+            those that count, and ``dataset``. Defaults to None: in a run of
+            stages those before the present one, as their folders have them,
+            with their pretext tasks; in any other run there are none.
+        dataset (dict, optional): Config of held-out data with the views of
+            the stages. Defaults to None: each stage's training data.
         interval (int): Iterations between two measurements.
             Defaults to 1000.
         batches (int): Batches of each stage. Defaults to 4.
@@ -48,19 +52,20 @@ class EarlierTasks(Measurement):
     steps_seen = 0
 
     def __init__(self,
-                 stages: Dict[str, dict],
+                 stages: Optional[Dict[str, dict]] = None,
+                 dataset: Optional[dict] = None,
                  interval: int = 1000,
                  batches: int = 4,
                  batch_size: int = 64,
                  seed: int = 0) -> None:
         super().__init__(interval)
-        for name, stage in stages.items():
+        for name, stage in (stages or {}).items():
             if not {'config', 'checkpoint'} <= set(stage):
                 raise ValueError(
                     f'earlier_tasks of MonitorHook gives the stage {name} '
                     f'{", ".join(stage) or "nothing"}: set its config and '
                     'its checkpoint.')
-        self.stages = stages
+        self.stages, self.dataset = stages, dataset
         self.batches, self.batch_size, self.seed = batches, batch_size, seed
         self._earlier: Dict[str, '_EarlierStage'] = {}
 
@@ -68,12 +73,17 @@ class EarlierTasks(Measurement):
         """Load the earlier stages and measure where they ended.
 
         Args:
-            runner (Runner): Not used.
+            runner (Runner): Its folder says which stage this is.
             model (MultiSSL): Tells the device.
         """
         device = next(model.parameters()).device
+        stages = self.stages
+        if stages is None:
+            stages = stages_before(runner.work_dir)
         with preserved_rng():
-            for name, stage in self.stages.items():
+            for name, stage in stages.items():
+                stage = dict(stage)
+                stage.setdefault('dataset', self.dataset)
                 seed_cpu(self.seed)
                 self._earlier[name] = _EarlierStage(
                     name, stage, self.batches, self.batch_size, self.seed,
@@ -105,6 +115,31 @@ class EarlierTasks(Measurement):
         return numbers
 
 
+def stages_before(work_dir: str) -> Dict[str, dict]:
+    """Find the finished stages before one of the same run.
+
+    Args:
+        work_dir (str): Folder of a stage, ``RUN/{number}_{name}``.
+
+    Returns:
+        dict[str, dict]: Name -> ``config``, ``checkpoint`` and ``tasks``;
+        none where the folder is not a stage's.
+    """
+    # Here, since the runner is among those who import this package.
+    from mmmultissl.engine.stages import Record
+    folder = Path(work_dir).resolve()
+    number = folder.name.partition('_')[0]
+    found = {}
+    for other in sorted(folder.parent.glob('*_*/stage.json')):
+        record = Record.read(str(other.parent))
+        if number.isdigit() and record.updates and record.number < int(number):
+            found[record.name] = dict(
+                config=str(other.parent / 'config.py'),
+                checkpoint=record.path(str(other.parent)),
+                tasks=record.tasks)
+    return found
+
+
 @contextmanager
 def _moment(iteration: int) -> Iterator[None]:
     """Let schedules inside a model stand at the end of its own run."""
@@ -124,28 +159,25 @@ class _EarlierStage:
 
     def __init__(self, name: str, stage: dict, batches: int, batch_size: int,
                  seed: int, device: torch.device) -> None:
-        # Here, since the runner is among those who import this package.
         from mmmultissl.engine.checkpoint import (load_and_compare,
                                                   load_checkpoint,
                                                   require_fit, state_dict_of)
         cfg = stage['config']
         cfg = Config.fromfile(cfg) if isinstance(cfg, str) else Config(cfg)
         self.seed = seed
-        model_cfg = dict(cfg.model)
-        if 'data_preprocessor' in cfg:
-            model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
-        # It is only read: compiling it would cost more than it saves.
-        model_cfg.update(compile=False)
-        self.model = MODELS.build(model_cfg)
+        self.model = MODELS.build(_model_cfg(cfg, stage.get('tasks')))
         path = stage['checkpoint']
         checkpoint = load_checkpoint(path)
         self._iteration = checkpoint.get('meta', {}).get('iter', 0)
         mismatch = load_and_compare(
             self.model, state_dict_of(checkpoint, source=path))
         require_fit(
-            mismatch, f'the stage {name}', path,
+            mismatch,
+            f'the stage {name}',
+            path,
             'Give earlier_tasks the config with which this checkpoint was '
-            'trained.', True)
+            'trained.',
+            surplus_matters=False)
         self.model.to(device).requires_grad_(False).train()
         for encoder in self.model.momentum.values():
             encoder.hold()
@@ -184,6 +216,24 @@ class _EarlierStage:
             for key, value in found.items():
                 totals[key] = totals.get(key, 0.) + value / len(self._data)
         return totals
+
+
+def _model_cfg(cfg: Config, tasks: Optional[Sequence[str]]) -> dict:
+    """The model of a stage with some of its tasks, losses unweighted."""
+    # It is only read: compiling it would cost more than it saves.
+    model = dict(cfg.model.to_dict(), balancer=None, compile=False)
+    if 'data_preprocessor' in cfg:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor.to_dict())
+    if tasks is not None:
+        model['tasks'] = {
+            name: task if name in tasks else None
+            for name, task in model['tasks'].items()
+        }
+    # Every weight is in the checkpoint.
+    for part in (model['backbone'], *(model.get('companions') or {}).values()):
+        if part is not None:
+            part.pop('init_cfg', None)
+    return model
 
 
 def _read(dataset: dict, batches: int, batch_size: int,

@@ -96,6 +96,9 @@ class Measurement:
         """
         raise NotImplementedError
 
+    def after_train(self) -> None:
+        """Leave the model as it was."""
+
     def state_dict(self) -> Optional[dict]:
         """Get what a resumed run needs, None where that is nothing."""
         return None

@@ -151,6 +151,8 @@ class MonitorHook(Hook):
             runner (Runner): The runner.
         """
         self._observer.close()
+        for measurement in self._here():
+            measurement.after_train()
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Add what a resumed run needs to log the same numbers.

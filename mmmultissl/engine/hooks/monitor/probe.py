@@ -13,22 +13,21 @@ from torch.utils.data import DataLoader, Subset
 
 from mmmultissl.evaluation.svm.features import pool_features
 from mmmultissl.models.selfsup import MultiSSL
-from mmmultissl.utils.seeding import preserved_rng
+from mmmultissl.utils.seeding import permutation, preserved_rng
 
 
-def evenly_spaced(rows: Sequence[int], most: int) -> List[int]:
-    """Choose some of the rows, the same ones each time.
+def drawn(rows: Sequence[int], most: int) -> List[int]:
+    """Draw some of the rows, the same ones each time.
 
     Args:
         rows (Sequence[int]): The rows.
         most (int): How many.
 
     Returns:
-        list[int]: All, or ``most`` of them at equal distances.
+        list[int]: All, or ``most`` of them, in their order.
     """
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[i * len(rows) // most] for i in range(most)]
+    chosen = permutation(0, 0, len(rows))[:most]
+    return [rows[place] for place in sorted(chosen)]
 
 
 @contextmanager
@@ -61,7 +60,7 @@ class Probe:
             :class:`VOC07Images` has its labels in its lists.
         test_dataset (dict, optional): Where the images to judge are from.
             Defaults to None: the second split of ``VOC07Images``; of any
-            other dataset every second image is judged by the others.
+            other dataset a half, always the same one, is judged by the other.
         max_images (int): Most images that vote, and most that are judged.
         batch_size (int): Images at once.
         num_workers (int): Processes that read them at the start.
@@ -80,7 +79,7 @@ class Probe:
             other = None if test_dataset is None else _build(test_dataset)
             parts = _halves(bank, other)
             read = [
-                _read(source, evenly_spaced(rows, max_images), batch_size,
+                _read(source, drawn(rows, max_images), batch_size,
                       num_workers) for source, rows in parts
             ]
         self.batches = [batches for batches, _ in read]
@@ -138,7 +137,9 @@ def _halves(bank, other) -> List[Tuple]:
     if lists:
         first = len(lists[bank.splits[0]].ids)
         return [(bank, range(first)), (bank, range(first, len(bank)))]
-    return [(bank, range(0, len(bank), 2)), (bank, range(1, len(bank), 2))]
+    order = permutation(0, 1, len(bank)).tolist()
+    half = (len(order) + 1) // 2
+    return [(bank, sorted(order[:half])), (bank, sorted(order[half:]))]
 
 
 def _read(dataset, rows: List[int], batch_size: int, num_workers: int):

@@ -166,7 +166,7 @@ class StepObserver:
 
         return see
 
-    def _see_views(self, views: EncodedViews) -> None:
+    def _see_views(self, views: EncodedViews, losses: dict) -> None:
         if self._step is None:
             return
         step = self._step

@@ -2,14 +2,16 @@
 """How strongly the tasks pull at the shared features, and whether they agree.
 
 Gradients with respect to the trunk's features, all views together, not with
-respect to its weights: one backward pass shows them.
+respect to its weights: the trunk is not gone through for them.
 """
-from typing import Dict, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor
 
-from mmmultissl.models.selfsup import MultiSSL
+from mmmultissl.models.balancers import GradientBalancer
+from mmmultissl.models.selfsup import EncodedViews, MultiSSL
+from mmmultissl.models.selfsup.gradient_fork import gram_matrix
 from .measurement import Measurement, Numbers
 
 
@@ -39,40 +41,49 @@ def norms_and_cosines(gram: Tensor, names: Sequence[str]) -> Dict[str, float]:
 class TaskGradients(Measurement):
     """Norm of each task's gradient, and the cosine of each two.
 
-    Where the balancer has a gradient fork, its last Gram matrix is read;
-    otherwise the model is asked to make one step with a fork that sums
-    plainly, which gives the trunk the same gradient.
+    The heads are gone through backwards once for each task in a measured
+    step, before the step's own backward pass, which is not touched; the trunk
+    is not gone through. Where a balancer works on gradients, it has their
+    products already. Under ``model.compile`` the heads cannot be gone through
+    twice, so the model is asked for a step whose gradients are added by its
+    fork, where the last bits may differ.
 
-    The gradients are those of the weighted losses where the balancer weighs
-    losses, and of the unweighted ones at a fork. Under gradient accumulation
-    they are of one part of the batch, divided as the wrapper divides losses.
+    The gradients are those of the tasks' own losses, before a balancer weighs
+    them; under ``model.compile`` with a balancer of losses those of the
+    weighted ones.
 
     Args:
         interval (int): Iterations between two measurements.
             Defaults to 100.
     """
 
-    # The Gram matrix is summed over all processes.
+    # The products are summed over all processes.
     on_all_ranks = True
     # Nothing of the encoded views is needed.
     steps_seen = 0
 
     def __init__(self, interval: int = 100) -> None:
         super().__init__(interval)
+        self._by_fork = self._wanted = False
+        self._gram: Optional[Tensor] = None
         self._wrapper = None
         self._scale = 1.
 
     def before_train(self, runner, model: MultiSSL) -> None:
-        """Keep what scales the losses under mixed precision.
+        """See how the gradients can be had.
 
         Args:
             runner (Runner): The runner.
-            model (MultiSSL): Not used.
+            model (MultiSSL): Its model.
         """
         self._wrapper = runner.optim_wrapper
+        self._by_fork = isinstance(model.balancer, GradientBalancer) or any(
+            getattr(part, '_compiled_call_impl', None) is not None
+            for part in model.modules())
+        self._stop = model.watch(self._look)
 
     def before_step(self, model: MultiSSL, iteration: int, last: int) -> None:
-        """Ask for the Gram matrix of a step that will be measured.
+        """Get ready for a step that will be measured.
 
         Args:
             model (MultiSSL): The model.
@@ -85,11 +96,45 @@ class TaskGradients(Measurement):
         # It moves in the step, so it is read before.
         self._scale = float(scaler.get_scale()) if hasattr(
             scaler, 'get_scale') else 1.
-        model.last_gram = None
-        model.request_gram()
+        if self._by_fork:
+            # Under accumulation the wrapper divides the losses.
+            self._scale *= float(self._wrapper.scale_loss(torch.tensor(1.)))
+            model.last_gram = None
+            model.request_gram()
+        else:
+            self._wanted = True
+
+    def _look(self, views: EncodedViews, losses: dict) -> None:
+        if not self._wanted:
+            return
+        self._wanted = False
+        features = [
+            part for maps in views.queries.values() for part in maps
+            if part.requires_grad
+        ]
+        # mmengine calls the model under autocast, and a backward pass belongs
+        # outside of it. Half-precision gradients need the scale.
+        device = next(iter(views.inputs.values())).device.type
+        with torch.autocast(device, enabled=False):
+            gradients = [
+                self._gradients(task, features) for task in losses.values()
+            ]
+            if any(g is not None for task in gradients for g in task):
+                self._gram = gram_matrix(gradients)
+
+    def _gradients(self, losses: Dict[str, Tensor],
+                   features: List[Tensor]) -> Sequence[Optional[Tensor]]:
+        total = sum(v for name, v in losses.items() if 'loss' in name)
+        if not features or not getattr(total, 'requires_grad', False):
+            return [None] * len(features)
+        return torch.autograd.grad(
+            total * self._scale,
+            features,
+            retain_graph=True,
+            allow_unused=True)
 
     def measure(self, model: MultiSSL, iteration: int) -> Numbers:
-        """Read the Gram matrix.
+        """Read norms and cosines.
 
         Args:
             model (MultiSSL): The model, after the backward pass.
@@ -100,11 +145,16 @@ class TaskGradients(Measurement):
             ``gradient/cosine/{task}:{task}``; nothing where a gradient is not
             finite, as when a loss scale was too large.
         """
-        gram = model.last_gram
+        gram, self._gram = self._gram, None
+        if self._by_fork:
+            gram = model.last_gram
         if gram is None or not torch.isfinite(gram).all():
             return {}
-        gram = gram / self._scale**2
         return {
             f'gradient/{name}': value for name, value in norms_and_cosines(
-                gram, model.last_gram_names).items()
+                gram / self._scale**2, list(model.tasks)).items()
         }
+
+    def after_train(self) -> None:
+        """Look no more."""
+        self._stop()
