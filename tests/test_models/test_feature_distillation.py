@@ -322,7 +322,7 @@ def test_mistakes_are_explained(change, message):
 
 
 def test_mistakes_of_use_are_explained(checkpoint):
-    with pytest.raises(ValueError, match='teachers.NAME=FILE'):
+    with pytest.raises(ValueError, match='model.tasks.NAME.teacher.checkpoint=FILE'):
         build(remember=distil(None))
     model = build(remember=distil(checkpoint, stage=1))
     with pytest.raises(ValueError, match='stage=1, but an encoder gives 1'):

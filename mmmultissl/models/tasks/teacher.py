@@ -121,9 +121,8 @@ class Teacher(nn.Module):
         if not self.checkpoint:
             raise ValueError(
                 'The checkpoint of a teacher is not named: set '
-                'teacher.checkpoint of the distillation task (by --cfg-options'
-                ' model.tasks.NAME.teacher.checkpoint=FILE, or, where the '
-                'config has `teachers`, teachers.NAME=FILE).')
+                'teacher.checkpoint of the distillation task (--cfg-options '
+                'model.tasks.NAME.teacher.checkpoint=FILE).')
         local = '://' not in self.checkpoint
         if local and not osp.isfile(self.checkpoint):
             print_log(
