@@ -31,6 +31,7 @@ from mmmultissl.comparison.start import begin, finish, utc_now, write_plan
 from mmmultissl.comparison.tables import (difference_lines, explanations,
                                           figure_lines, laid_out, test_notes,
                                           write_tables)
+from mmmultissl.utils.command_line import SpacedDictAction
 from mmmultissl.visualization.report.comparison import write_report
 from show_progress import tail_of, words_for
 from step_runner import Runner, Step
@@ -84,6 +85,12 @@ def parse_args(
         '--only-report',
         action='store_true',
         help='write tables and report from what is there')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=SpacedDictAction,
+        help='settings of the comparison to override, such as '
+        'total_updates=300 seeds=[0]')
     args = parser.parse_args(arguments)
     if args.test_again and not args.test:
         parser.error('--test-again needs --test')
@@ -202,7 +209,8 @@ def run(args: argparse.Namespace) -> int:
     """
     folder = args.work_dir
     comparison = read_comparison(args.config, folder,
-                                 'test' if args.test else 'dev')
+                                 'test' if args.test else 'dev',
+                                 args.cfg_options)
     plan = Planner(comparison, Path(os.path.relpath(TOOLS)),
                    os.path.relpath(sys.executable)).plan()
     show_plan(comparison, plan)

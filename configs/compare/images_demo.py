@@ -2,14 +2,14 @@
 # Minutes on two cores, on generated images, to see that the whole chain works:
 #   python tools/compare.py configs/compare/images_demo.py --jobs 2
 # The figures say nothing about photographs. All settings are our choice.
+_base_ = './images_base.py'
+
 title = 'Combining MoCo v2 and DenseCL, demo'
 note = ('Generated images, minutes of training: the numbers show that the '
         'chain works. They say nothing about photographs.')
 
 total_updates = 240
-seeds = [0, 1]
-reference = 'multitask'
-baselines = ['moco', 'densecl']
+seeds = [0]
 
 images = '{work_dir}/images'
 prepare = dict(
@@ -23,14 +23,12 @@ cfg_options = {
     'train_dataloader.dataset.data_root': images,
     'train_dataloader.num_workers': 0,
 }
+config = 'configs/demo/multissl_densecl_r18_demo.py'
+amalgamation = dict(config='configs/compare/rows/amalgamation_demo.py')
 rows = dict(
-    random=dict(
-        config='configs/demo/multissl_densecl_r18_demo.py',
-        train=False,
-        checkpoint='random'),
-    moco=dict(config='configs/demo/moco_r18_demo.py'),
-    densecl=dict(config='configs/demo/densecl_r18_demo.py'),
-    multitask=dict(config='configs/demo/multissl_densecl_r18_demo.py'))
+    incremental=dict(config='configs/compare/rows/incremental_demo.py'),
+    amalgamation_euclidean=amalgamation,
+    amalgamation_contrastive=amalgamation)
 
 evaluations = dict(
     voc07=dict(

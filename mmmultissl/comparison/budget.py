@@ -54,10 +54,13 @@ def share_out(rows: Dict[str, Row], total: int) -> Dict[str, int]:
                 given[name] = 0
             elif row.updates is not None:
                 given[name] = row.updates
+            elif row.share is not None:
+                given[name] = round(row.share * total)
             elif row.part:
                 raise ValueError(
                     f'The row {name} is a part of others, but does not say '
-                    'how much of the budget it takes: set its updates.')
+                    'how much of the budget it takes: set its updates or its '
+                    'share.')
             elif row.beyond_budget:
                 given[name] = total
             else:

@@ -16,6 +16,7 @@ from .placeholders import fill, keep
 from .rows import Row, make_rows
 
 _KEYS = dict(
+    config=str,
     rows=dict,
     evaluations=dict,
     seeds=(list, tuple),
@@ -126,13 +127,18 @@ class Comparison:
         return self.run_folder(row, seed) / 'pretrain'
 
 
-def read_comparison(path: str, folder: Path, mode: str = 'dev') -> Comparison:
+def read_comparison(path: str,
+                    folder: Path,
+                    mode: str = 'dev',
+                    options: Optional[Dict[str, Any]] = None) -> Comparison:
     """Read a comparison and check all that can be checked before it runs.
 
     Args:
         path (str): Its config.
         folder (Path): Where everything is to go.
         mode (str): ``'dev'`` or ``'test'``. Defaults to ``'dev'``.
+        options (dict, optional): Settings of the config to override, dotted
+            keys. Defaults to None.
 
     Returns:
         Comparison: The comparison.
@@ -142,9 +148,15 @@ def read_comparison(path: str, folder: Path, mode: str = 'dev') -> Comparison:
             number of updates than ``total_updates``.
         FileNotFoundError: If a config is not there.
     """
+    whole = read_config(path)
+    strange = sorted({key.split('.')[0] for key in options or {}} - {*_KEYS})
+    if strange:
+        raise ValueError(f'A comparison has no {strange[0]} to override: it '
+                         f'has {", ".join(_KEYS)}.')
+    whole.merge_from_dict(dict(options or {}))
     cfg = {
         key: value
-        for key, value in read_config(path).to_dict().items() if key in _KEYS
+        for key, value in whole.to_dict().items() if key in _KEYS
     }
     missing = [key for key in _NEEDED if not cfg.get(key)]
     if missing:
@@ -156,8 +168,13 @@ def read_comparison(path: str, folder: Path, mode: str = 'dev') -> Comparison:
             raise ValueError(f'{key} of {path} is a {type(value).__name__}: '
                              'give it the form that docs/compare.md shows.')
     cfg = fill(cfg, dict(work_dir=str(folder)), keep)
-    rows = make_rows(cfg['rows'], cfg.get('cfg_options') or {})
-    evaluations = make_evaluations(cfg['evaluations'])
+    rows = make_rows(cfg['rows'], cfg.get('cfg_options') or {},
+                     cfg.get('config'))
+    evaluations = {
+        name: each
+        for name, each in make_evaluations(cfg['evaluations']).items()
+        if each.only in (None, mode)
+    }
     reference, baselines = cfg.get('reference'), tuple(
         cfg.get('baselines') or ())
     for name in [*baselines, *([reference] if reference else [])]:
@@ -167,11 +184,11 @@ def read_comparison(path: str, folder: Path, mode: str = 'dev') -> Comparison:
                 'table: its rows are '
                 f'{", ".join(r for r in rows if not rows[r].part)}.')
     for row in rows.values():
-        strange = sorted(set(row.evaluations) - set(evaluations))
+        strange = sorted(set(row.evaluations) - set(cfg['evaluations']))
         if strange:
             raise ValueError(
                 f'The row {row.name} changes the evaluation {strange[0]}, '
-                f'but there are {", ".join(evaluations)}.')
+                f'but there are {", ".join(cfg["evaluations"])}.')
     total = cfg['total_updates']
     given = share_out(rows, total)
     configs = {
@@ -227,7 +244,9 @@ def plan_hash(comparison: Comparison) -> str:
                 for name, row in comparison.rows.items()
             },
             evaluations={
-                name: {**each.__dict__, 'usual': None, 'embedding': None}
+                name: {
+                    **each.__dict__, 'usual': None, 'embedding': None
+                }
                 for name, each in comparison.evaluations.items()
             },
             lists=comparison.lists,

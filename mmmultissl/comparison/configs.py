@@ -59,7 +59,9 @@ def updates_of(cfg: Config, name: str, work_dir: str) -> int:
     """
     if cfg.get('stages'):
         from mmmultissl.engine.stages import expand_stages
-        return sum(stage.updates for stage in expand_stages(cfg, work_dir))
+        # Stages make seeds of the seed, which is a placeholder still.
+        seeded = merge(cfg, {'randomness.seed': 0})
+        return sum(stage.updates for stage in expand_stages(seeded, work_dir))
     steps = (cfg.get('train_cfg') or {}).get('max_iters')
     if steps is None:
         raise ValueError(
@@ -190,17 +192,25 @@ def downstream_config(cfg: Config, row: Row, trained: Config) -> Config:
 
     Returns:
         Config: Another one where the row's encoder has columns and the
-        config does not say so itself; widths of heads do not follow.
+        config does not say so itself; heads and necks are as wide as it.
     """
-    backbone = cfg.model.backbone.to_dict()
-    if 'columns' in backbone:
+    model = cfg.model.to_dict()
+    if 'columns' in model['backbone']:
         return cfg
     if row.concat:
-        return with_columns(cfg, row)
+        return merge(
+            cfg,
+            concat_overrides(
+                column_sources(row.concat),
+                model['backbone'],
+                model_cfg=model))
     if 'columns' in trained.model.get('backbone', {}):
         return merge(
             cfg,
-            transfer_overrides(trained.model.backbone.to_dict(), backbone))
+            transfer_overrides(
+                trained.model.backbone.to_dict(),
+                model['backbone'],
+                model_cfg=model))
     return cfg
 
 

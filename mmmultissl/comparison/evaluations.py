@@ -64,6 +64,9 @@ class Evaluation:
         dev (dict): ``cfg_options`` and ``args`` for the development lists
             alone. Defaults to none.
         test (dict): The same for the test lists. Defaults to none.
+        only (str, optional): ``'test'`` for an evaluation that has no
+            development lists and is left out on them, ``'dev'`` for the
+            opposite. Defaults to None.
         embedding (bool): Whether ``voc07`` keeps its features of the first
             seed, which the report draws. Defaults to False.
         usual (float): Seconds that it takes, for the first guess at the time
@@ -78,6 +81,7 @@ class Evaluation:
     command: Tuple[str, ...] = ()
     dev: Dict[str, Any] = field(default_factory=dict)
     test: Dict[str, Any] = field(default_factory=dict)
+    only: Optional[str] = None
     embedding: bool = False
     usual: float = 60.
 

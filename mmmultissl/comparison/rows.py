@@ -43,8 +43,10 @@ class Row:
         part (bool): Whether it exists for other rows only: it is trained,
             but neither evaluated nor in the tables. Defaults to False.
         updates (int, optional): Updates of this row itself. Defaults to
-            None: what its parts leave of the budget, all of it where there
-            are none.
+            None: ``share``, or what its parts leave of the budget, all of it
+            where there are none.
+        share (float, optional): Its updates as a part of the budget, to the
+            next whole number. Defaults to None.
         beyond_budget (str, optional): Why this row may use another number of
             updates than the others; it is printed. Defaults to None: it may
             not.
@@ -65,6 +67,7 @@ class Row:
     parts: Tuple[str, ...] = ()
     part: bool = False
     updates: Optional[int] = None
+    share: Optional[float] = None
     beyond_budget: Optional[str] = None
     evaluations: Dict[str, Any] = field(default_factory=dict)
     usual: Optional[float] = None
@@ -83,7 +86,8 @@ class Row:
 
 
 def make_rows(listed: Dict[str, Optional[dict]],
-              common: Dict[str, Any]) -> Dict[str, Row]:
+              common: Dict[str, Any],
+              config: Optional[str] = None) -> Dict[str, Row]:
     """Make the rows that a config lists, sweeps expanded.
 
     Args:
@@ -91,6 +95,7 @@ def make_rows(listed: Dict[str, Optional[dict]],
             inherited one.
         common (dict): ``cfg_options`` of all rows, before their own; dotted
             keys.
+        config (str, optional): Of rows that name none. Defaults to None.
 
     Returns:
         dict[str, Row]: Name to row, in the order of the config.
@@ -106,6 +111,8 @@ def make_rows(listed: Dict[str, Optional[dict]],
             raise ValueError(
                 f'The row {name!r} cannot name a folder: use letters, digits '
                 'and _ . + -, a letter or digit first.')
+        if config is not None:
+            settings = dict(dict(config=config), **settings)
         known = set(Row.__dataclass_fields__) - {'name'}
         strange = sorted(set(settings) - known)
         if strange or not settings.get('config'):
@@ -199,8 +206,10 @@ _Points = Iterator[Tuple[str, Dict[str, Any]]]
 
 
 def _orders(row: Row, points: Any) -> _Points:
+    cfg = row.read()
+    cfg.merge_from_dict(dict(row.cfg_options))
     stages = [
-        name for name, stage in (row.read().get('stages') or {}).items()
+        name for name, stage in (cfg.get('stages') or {}).items()
         if stage is not None
     ]
     if not stages:

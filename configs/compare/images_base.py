@@ -1,0 +1,54 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# The rows that combine two tasks on images. A child names the configs, the
+# budget, the data and the evaluations.
+seeds = [0, 1, 2]
+reference = 'multitask'
+baselines = ['moco', 'densecl']
+
+# A row made of several trained encoders has the same budget in sum: two
+# columns get half of it each, two teachers and their student a third each.
+alone_moco = {'model.tasks.densecl': None}
+alone_densecl = {'model.tasks.moco': None}
+teachers = {
+    f'model.tasks.from_{task}.teacher.{key}': f'{{{kind}:{task}_third}}'
+    for task in ('moco', 'densecl')
+    for key, kind in (('checkpoint', 'row'), ('sha256', 'sha256'))
+}
+distances = dict(
+    euclidean=dict(type='mmmultissl.EuclideanDistance'),
+    contrastive=dict(type='mmmultissl.ContrastiveDistance', temperature=0.2))
+amalgamation = {
+    name: dict(
+        parts=['moco_third', 'densecl_third'],
+        cfg_options={
+            **teachers,
+            'model.tasks.from_moco.distance': dict(distance, _delete_=True),
+            'model.tasks.from_densecl.distance': dict(distance, _delete_=True)
+        })
+    for name, distance in distances.items()
+}
+rows = dict(
+    random=dict(train=False, checkpoint='random'),
+    moco=dict(cfg_options=alone_moco),
+    densecl=dict(cfg_options=alone_densecl),
+    moco_half=dict(cfg_options=alone_moco, part=True, share=1 / 2),
+    densecl_half=dict(cfg_options=alone_densecl, part=True, share=1 / 2),
+    moco_third=dict(cfg_options=alone_moco, part=True, share=1 / 3),
+    densecl_third=dict(cfg_options=alone_densecl, part=True, share=1 / 3),
+    concat=dict(concat=['moco_half', 'densecl_half']),
+    multitask=dict(),
+    incremental=dict(
+        sweep=dict(
+            orders=True,
+            options={
+                name: {
+                    f'stages.{task}.distill.distance':
+                    dict(distance, _delete_=True)
+                    for task in ('moco', 'densecl')
+                }
+                for name, distance in distances.items()
+            })),
+    amalgamation_euclidean=amalgamation['euclidean'],
+    amalgamation_contrastive=amalgamation['contrastive'],
+    progressive=dict(
+        cfg_options=alone_densecl, progressive=['moco_half']))
