@@ -42,7 +42,8 @@ def parse_args(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         'config', help='of binaural pretraining or of a downstream task')
     parser.add_argument(
-        'checkpoint', help='file, or "random" for a random backbone')
+        'checkpoint', help='file, "random" for a random backbone, or '
+        '"columns" for one of several with files of their own')
     parser.add_argument(
         '--data-root', required=True, help='binaural folder with classes and '
         'folds, as tools/dataset_converters/esc10.py writes it')

@@ -47,7 +47,8 @@ def parse_args(arguments: Optional[Sequence[str]], probes: Sequence[str],
         'backbone, judged by simple classifiers')
     parser.add_argument('config', help='pretraining or configs/voc07 config')
     parser.add_argument(
-        'checkpoint', help='file, or "random" for a random backbone')
+        'checkpoint', help='file, "random" for a random backbone, or '
+        '"columns" for one of several with files of their own')
     parser.add_argument(
         '--data-root', help='folder of one year, such as VOCdevkit/VOC2007')
     parser.add_argument(

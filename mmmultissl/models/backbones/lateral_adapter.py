@@ -71,7 +71,8 @@ class LateralAdapter(BaseModule):
         Returns:
             Tensor: ``(N, out_channels, H, W)``.
         """
-        return self.expand(
-            F.relu(
-                sum(self.scales[name] * reduce(maps[name])
-                    for name, reduce in self.reduce.items())))
+        # The scale meets the weight, which is smaller than the map.
+        hidden = sum(
+            F.conv2d(maps[name], self.scales[name] * reduce.weight)
+            for name, reduce in self.reduce.items())
+        return self.expand(F.relu(hidden))
