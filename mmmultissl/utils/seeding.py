@@ -24,6 +24,7 @@ class Stream(IntEnum):
     SAMPLE = 2
     REPLACEMENT = 3
     STEP = 4
+    BALANCER = 5
 
 
 def hash_ints(*values: int) -> int:

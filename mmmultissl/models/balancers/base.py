@@ -66,6 +66,21 @@ class Balancer(BaseModule, metaclass=ABCMeta):
             dict: The same, weighted; mmengine sums them.
         """
 
+    def may_read_ratios(self, steps: int, begin_iter: Optional[int]) -> bool:
+        """Tell whether ratios of losses mean something by now.
+
+        Args:
+            steps (int): Steps that were trained.
+            begin_iter (int, optional): The step from which on they do; None:
+                from when all queues are full.
+
+        Returns:
+            bool: Whether they do.
+        """
+        if begin_iter is not None:
+            return steps >= begin_iter
+        return all(queue.is_full for queue in self.queues)
+
     def totals(self, losses: TaskLosses) -> Tensor:
         """Get the loss of each task: the sum of its entries, over all ranks.
 
@@ -137,8 +152,9 @@ class GradientBalancer(Balancer):
     all processes, and do not change when all gradients are multiplied by one
     number, so that gradient scalers, accumulation and the number of processes
     leave them alone. A Gram matrix that is not finite (a gradient scaler that
-    has gone too far, and will skip the step) gives a plain sum and changes no
-    state. A task alone has the weight 1.
+    has gone too far, and will skip the step) or zero gives a plain sum and
+    changes no state. A task alone has the weight 1, and one that sends no
+    gradient is left out of the reckoning.
 
     The weights of the step before are logged as ``{task}.trunk_weight``.
     """
@@ -151,7 +167,7 @@ class GradientBalancer(Balancer):
         """
         super().set_tasks(names)
         self.register_buffer(
-            'last_weights', torch.ones(len(names)), persistent=False)
+            'last_weights', torch.ones(len(names)))
 
     @abstractmethod
     def weights(self, gram: Tensor) -> Tensor:
@@ -161,7 +177,7 @@ class GradientBalancer(Balancer):
 
         Args:
             gram (Tensor): Inner products of the gradients, ``(T, T)``,
-                float64, finite, T at least 2.
+                float64, finite, not all zero, T at least 2.
 
         Returns:
             Tensor: ``(T, )``, float64.
@@ -181,13 +197,13 @@ class GradientBalancer(Balancer):
         if len(self.names) == 1:
             return torch.ones_like(gram[0])
         # A choice on the device, which the host need not wait for.
-        finite = gram.isfinite().all()
+        usable = gram.isfinite().all() & (gram.diagonal().max() > 0)
         before = [buffer.clone() for buffer in self.buffers()]
-        safe = torch.where(finite, gram, torch.eye(len(gram)).to(gram))
-        weights = self.weights(safe.double())
-        weights = torch.where(finite, weights, torch.ones_like(weights))
+        some = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        weights = self.weights(torch.where(usable, gram, some).double())
+        weights = torch.where(usable, weights, torch.ones_like(weights))
         for buffer, old in zip(self.buffers(), before):
-            buffer.copy_(torch.where(finite, buffer, old))
+            buffer.copy_(torch.where(usable, buffer, old))
         self.last_weights.copy_(weights)
         return weights
 

@@ -1,0 +1,68 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""A gradient with equal projections on those of all tasks."""
+import torch
+from torch import Tensor
+
+from mmmultissl.registry import MODELS
+from .base import GradientBalancer
+from .gram import norms
+
+# Added to the squared cosine of a gradient with itself, so that tasks with
+# equal gradients share the weight.
+_RIDGE = 1e-8
+
+
+def imtl_g_weights(gram: Tensor) -> Tensor:
+    r"""Get the weights of the impartial combination.
+
+    The paper's condition (section 3.1, equation 4): projections on all unit
+    gradients are equal, weights add up to 1. With the cosines C that is
+    :math:`w_t \propto (C^{-1} 1)_t / \|g_t\|`, which is the closed form of
+    its equation 6 without a task singled out.
+
+    Args:
+        gram (Tensor): Inner products of the gradients, ``(T, T)``.
+
+    Returns:
+        Tensor: ``(T, )``, of sum 1; some may be negative.
+    """
+    lengths, there = norms(gram)
+    one = there.to(gram)
+    cosines = gram / lengths / lengths[:, None] * one * one[:, None]
+    cosines = cosines + torch.diag_embed(_RIDGE + 1 - one)
+    # solve_ex leaves out the check for which the host would wait.
+    projections = torch.linalg.solve_ex(cosines, one)[0]
+    weights = projections / lengths * one
+    return weights / weights.sum()
+
+
+@MODELS.register_module()
+class IMTLG(GradientBalancer):
+    """Combines gradients so that the result has equal projections on all.
+
+    The gradient half (IMTL-G) of `Towards Impartial Multi-task Learning
+    <https://openreview.net/forum?id=IMPnRXEWpvr>`_. The direction does not
+    depend on the size of the losses. As in the paper, weights may be
+    negative, and large where strongly conflicting gradients differ in length.
+    See :class:`GradientBalancer` for what is weighed.
+
+    Args:
+        as_mean (bool): Whether weights add up to 1, as in the paper;
+            otherwise to the number of tasks. Defaults to False.
+    """
+
+    def __init__(self, as_mean: bool = False) -> None:
+        super().__init__()
+        self.as_mean = as_mean
+
+    def weights(self, gram: Tensor) -> Tensor:
+        """Get the weights of the gradients.
+
+        Args:
+            gram (Tensor): Inner products of the gradients, ``(T, T)``.
+
+        Returns:
+            Tensor: ``(T, )``.
+        """
+        weights = imtl_g_weights(gram)
+        return weights if self.as_mean else weights * norms(gram)[1].sum()
