@@ -94,6 +94,7 @@ def every(interval, voc=None, **others):
         rank=dict(interval=interval, memory=16),
         gradients=dict(interval=interval),
         queues=dict(interval=interval),
+        keys=dict(interval=interval),
         drift=dict(interval=interval, memory=16))
     if voc is not None:
         settings['knn'] = probe(voc, interval=interval)

@@ -108,6 +108,10 @@ def test_resumed_run_logs_and_ends_the_same(voc, tmp_path):
     assert_same_end(tmp_path / 'whole', tmp_path / 'killed')
     whole, resumed = (monitored(tmp_path / n) for n in ('whole', 'killed'))
     assert sorted(resumed) == [7, 8]
+    # The images whose keys are looked at again are not in a checkpoint.
+    for numbers in whole.values():
+        for name in [n for n in numbers if n.endswith('key_cosine')]:
+            del numbers[name]
     assert resumed == whole
     # The hook may come and go.
     run(voc, tmp_path / 'killed', resume=True,
@@ -151,6 +155,27 @@ def test_geometry_is_that_of_the_step(voc, tmp_path):
         sum(ranks) / 8 / 7)
     assert numbers['moco.queue/alignment'] == pytest.approx(
         (q - keys).square().sum(1).mean().item(), rel=1e-4)
+
+
+def test_old_keys_made_anew(voc, tmp_path):
+    """32 keys live three iterations beyond their own, then are compared."""
+    hook = dict(every(4), batch=None, rank=None, gradients=None)
+    # An encoder that stands still makes the same keys again.
+    still = {f'model.tasks.{task}.momentum': 1e-12
+             for task in ('moco', 'densecl')}
+    names = ('moco.queue', 'densecl.queue', 'densecl.dense_queue')
+    run(voc, tmp_path / 'still', hook, **still)
+    found = monitored(tmp_path / 'still')[8]
+    for name in names:
+        assert found[f'{name}/key_cosine'] == pytest.approx(1, abs=1e-5)
+    assert found['moco.queue/age'] == 1.5
+    run(voc, tmp_path / 'moving', hook, **{
+        'model.tasks.moco.momentum': 0.5,
+        'model.tasks.densecl.momentum': 1e-12,
+    })
+    found = monitored(tmp_path / 'moving')[8]
+    assert found['moco.queue/key_cosine'] < 0.999
+    assert found['densecl.queue/key_cosine'] == pytest.approx(1, abs=1e-5)
 
 
 COLLAPSE = dict(

@@ -39,6 +39,8 @@ class MonitorHook(Hook):
         gradients (dict, optional): Of :class:`TaskGradients`: norms and
             cosines. Defaults to ``dict()``.
         queues (dict, optional): Of :class:`QueueAge`. Defaults to ``dict()``.
+        keys (dict, optional): Of :class:`KeyDrift`: likeness of old keys to
+            the same ones made anew. Defaults to ``dict()``.
         drift (dict, optional): Of :class:`FeatureDrift`: likeness to the
             frozen teachers. Defaults to ``dict()``.
         knn (dict, optional): Of :class:`OnlineKNN`, such as
@@ -63,6 +65,7 @@ class MonitorHook(Hook):
                  rank: Optional[dict] = {},
                  gradients: Optional[dict] = {},
                  queues: Optional[dict] = {},
+                 keys: Optional[dict] = {},
                  drift: Optional[dict] = {},
                  knn: Optional[dict] = None,
                  earlier_tasks: Optional[dict] = None,
@@ -71,6 +74,7 @@ class MonitorHook(Hook):
         from .collapse import CollapseJudge
         from .earlier_tasks import EarlierTasks
         from .feature_drift import FeatureDrift
+        from .key_drift import KeyDrift
         from .online_knn import OnlineKNN
         from .queue_age import QueueAge
         from .task_gradients import TaskGradients
@@ -80,6 +84,7 @@ class MonitorHook(Hook):
             rank=(TrunkRank, rank),
             gradients=(TaskGradients, gradients),
             queues=(QueueAge, queues),
+            keys=(KeyDrift, keys),
             drift=(FeatureDrift, drift),
             knn=(OnlineKNN, knn),
             earlier_tasks=(EarlierTasks, earlier_tasks))

@@ -34,10 +34,22 @@ class Contrast:
 
         Returns:
             Tensor | None: Keys in the order of the batch, ``(rows, C)``; None
-            where queries are no images or a batch does not fit the queue.
+            where queries are no images, or a batch does not fit the queue.
+        """
+        return self.latest(rows) if len(self.query) == rows else None
+
+    def latest(self, rows: int) -> Optional[Tensor]:
+        """Get what was last written into the queue.
+
+        Args:
+            rows (int): Images of this process.
+
+        Returns:
+            Tensor | None: Keys in the order of the batch, ``(rows, C)``; None
+            where a batch does not fit the queue.
         """
         written = rows * get_world_size()
-        if len(self.query) != rows or written > self.queue.length:
+        if written > self.queue.length:
             return None
         start = self.queue.position - written + get_rank() * rows
         index = torch.arange(start, start + rows) % self.queue.length
@@ -55,12 +67,14 @@ class Step:
             EMA trunk in the order of the batch, ``(N, C)``; all processes
             have to ask for it together.
         contrasts (dict[str, Contrast]): ``{task}.{queue}`` -> contrast.
+        images (dict[str, Tensor]): View -> what was encoded.
         teachers (dict[str, tuple]): Task -> view that its frozen teacher
             read, and the teacher's features, ``(N, C)``.
     """
     views: Dict[str, Tensor] = field(default_factory=dict)
     keys: Dict[str, Callable[[], Tensor]] = field(default_factory=dict)
     contrasts: Dict[str, Contrast] = field(default_factory=dict)
+    images: Dict[str, Tensor] = field(default_factory=dict)
     teachers: Dict[str, Tuple[str, Tensor]] = field(default_factory=dict)
 
     @property
@@ -174,6 +188,7 @@ class StepObserver:
             name: pooled(features)
             for name, features in views.queries.items()
         }
+        step.images = dict(views.inputs)
         for name, key in views.keys.items():
             features = pooled(key.features)
             step.keys[name] = lambda f=features, k=key.unshuffle: k(f)
