@@ -2,7 +2,7 @@
 """Every shipped pretraining and VOC07 config builds, by path and by name.
 
 The detection configs have their own file, under mmdet's scope, and so have
-those of binaural sound.
+those of binaural sound and those with stages.
 """
 import re
 from pathlib import Path
@@ -17,7 +17,8 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 NAMES = [
     str(path.relative_to(CONFIGS)) for folder in ('multissl', 'demo', 'voc07')
     for path in sorted((CONFIGS / folder).glob('*.py'))
-    if not path.name.startswith(('faster-rcnn', 'binaural'))
+    if not path.name.startswith(
+        ('faster-rcnn', 'binaural', 'incremental'))
 ]
 # `package::name` needs a folder in the name.
 WAYS = [(name, how) for name in NAMES for how in ('path', 'package')
