@@ -374,10 +374,28 @@ def test_crd_embeds_encoders_of_different_widths():
         assert linear.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize('make_features', [pooled, dense])
+@pytest.mark.parametrize('cls', [L.EuclideanDistance, L.ContrastiveDistance])
+def test_centred_features_are_seen_from_the_teachers_mean(
+        cls, make_features):
+    far = 100 * pooled(5, count=1).reshape(
+        1, C, *[1] * (make_features().dim() - 2))
+    student, teacher = make_features(0), make_features(1)
+    mean = teacher.flatten(2).mean(2) if teacher.dim() == 4 else teacher
+    mean = mean.mean(0).reshape(far.shape)
+    wanted = cls()(student - mean, teacher - mean)
+    # A place that all features are far from hides nothing.
+    close(cls(centre=True)(student + far, teacher + far), wanted)
+    assert (cls()(student + far, teacher + far) - wanted).abs() > 0.1
+    assert teacher.equal(make_features(1))
+
+
 # On two processes.
 
 GATHERED = [('ContrastiveDistance', dict(symmetric=True)),
             ('ContrastiveDistance', dict(symmetric=True, dense=True)),
+            ('ContrastiveDistance', dict(centre=True)),
+            ('EuclideanDistance', dict(centre=True)),
             ('QueueSimilarityDistance', {}), ('CRDDistance', {}),
             ('SimilarityPreservingDistance', dict(gather=True)),
             ('PKTDistance', dict(gather=True)),

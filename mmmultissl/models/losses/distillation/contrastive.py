@@ -11,7 +11,8 @@ from ...utils import RingQueue
 from ..info_nce import info_nce
 from ..similarity import row_similarity
 from .base import DistillationDistance
-from .rows import gather_rows, pooled_rows, unit_rows, vector_rows
+from .rows import (about_teacher_mean, gather_rows, pooled_rows, unit_rows,
+                   vector_rows)
 
 _SMALLEST = 1e-12
 
@@ -49,6 +50,9 @@ class ContrastiveDistance(DistillationDistance):
         symmetric (bool): Whether the mean is taken with the same loss of the
             teacher's features against the student's, which has no queue.
             Defaults to False.
+        centre (bool): As in
+            :class:`~mmmultissl.models.losses.EuclideanDistance`.
+            Defaults to False.
 
     Raises:
         ValueError: If the temperature is not positive, or there is a queue
@@ -59,7 +63,8 @@ class ContrastiveDistance(DistillationDistance):
                  temperature: float = 0.2,
                  queue_len: int = 0,
                  feat_dim: Optional[int] = None,
-                 symmetric: bool = False) -> None:
+                 symmetric: bool = False,
+                 centre: bool = False) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError('The temperature of ContrastiveDistance is '
@@ -71,6 +76,7 @@ class ContrastiveDistance(DistillationDistance):
                 "feat_dim: set it to the teacher's number of channels.")
         self.temperature = temperature
         self.symmetric = symmetric
+        self.centre = centre
         self.queue = RingQueue(feat_dim, queue_len) if queue_len else None
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -83,6 +89,8 @@ class ContrastiveDistance(DistillationDistance):
         Returns:
             Tensor: A scalar.
         """
+        if self.centre:
+            student, teacher = about_teacher_mean(student, teacher)
         # M rows: samples, or the cells of samples; N samples; R of all
         # processes.
         student_MC = unit_rows(vector_rows(student))
@@ -125,7 +133,8 @@ class ContrastiveDistance(DistillationDistance):
 
     def extra_repr(self) -> str:
         """Describe the module when it is printed."""
-        return f'temperature={self.temperature}, symmetric={self.symmetric}'
+        return (f'temperature={self.temperature}, '
+                f'symmetric={self.symmetric}, centre={self.centre}')
 
 
 def _own_sample(rows: int, samples: int, device: torch.device) -> Tensor:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from .base import DistillationDistance
-from .rows import unit_rows, vector_rows
+from .rows import about_teacher_mean, unit_rows, vector_rows
 
 
 @MODELS.register_module()
@@ -21,6 +21,12 @@ class EuclideanDistance(DistillationDistance):
     with Multiple Pretraining Tasks" (CVPR 2022); only its name is known to
     us. That vectors have unit length first is our choice.
 
+    Args:
+        centre (bool): Whether features are measured from the mean of the
+            teacher's over the batch (our choice): means of maps behind a
+            ReLU point nearly the same way for all samples.
+            Defaults to False.
+
     Examples:
         >>> import torch
         >>> from mmmultissl.models.losses import EuclideanDistance
@@ -28,6 +34,10 @@ class EuclideanDistance(DistillationDistance):
         ...                     torch.tensor([[0., 3.]]))
         tensor(2.)
     """
+
+    def __init__(self, centre: bool = False) -> None:
+        super().__init__()
+        self.centre = centre
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the distance.
@@ -39,5 +49,11 @@ class EuclideanDistance(DistillationDistance):
         Returns:
             Tensor: A scalar.
         """
+        if self.centre:
+            student, teacher = about_teacher_mean(student, teacher)
         gap = unit_rows(vector_rows(student)) - unit_rows(vector_rows(teacher))
         return gap.pow(2).sum(1).mean()
+
+    def extra_repr(self) -> str:
+        """Describe the module when it is printed."""
+        return f'centre={self.centre}'

@@ -1,9 +1,11 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Features as rows of a matrix, of this process or of all."""
+from typing import Tuple
+
 import torch
 import torch.distributed.nn.functional as dist_nn
 import torch.nn.functional as F
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, all_reduce, get_world_size
 from torch import Tensor
 
 
@@ -43,6 +45,28 @@ def unit_rows(rows: Tensor) -> Tensor:
         Tensor: ``(N, C)``; a row of zeros stays one.
     """
     return F.normalize(rows, dim=1)
+
+
+def about_teacher_mean(student: Tensor,
+                       teacher: Tensor) -> Tuple[Tensor, Tensor]:
+    """Measure features from the mean of the teacher's.
+
+    Means of maps behind a ReLU are all positive, so that they point nearly
+    the same way for all samples; what tells samples apart is the little that
+    is left. The mean is that of the teacher's features of the batch, of all
+    processes, which must have equally many.
+
+    Args:
+        student (Tensor): ``(N, C)`` or ``(N, C, H, W)``.
+        teacher (Tensor): The same of the teacher.
+
+    Returns:
+        tuple[Tensor, Tensor]: Both less the mean.
+    """
+    mean_C = pooled_rows(teacher).mean(0)
+    all_reduce(mean_C, 'mean')
+    mean = mean_C.view(-1, *[1] * (teacher.dim() - 2))
+    return student - mean, teacher - mean
 
 
 def gather_rows(rows: Tensor) -> Tensor:
