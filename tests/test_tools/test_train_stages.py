@@ -30,13 +30,13 @@ def toy(tmp_path_factory):
 
 
 def environment(**more):
-    return dict(
-        os.environ,
-        OMP_NUM_THREADS='1',
-        CUDA_VISIBLE_DEVICES='',
-        PYTHON=sys.executable,
-        PYTHONPATH=str(ROOT),
-        **more)
+    return {
+        **os.environ, 'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '',
+        'PYTHON': sys.executable,
+        'PYTHONPATH': str(ROOT),
+        **more
+    }
 
 
 def start(toy, work_dir, *options, tool=(sys.executable, 'tools/train.py'),
@@ -151,6 +151,30 @@ def test_two_processes_run_two_stages(toy, tmp_path):
     train(tmp_path / 'cut', status=1, END_AT='2_densecl 3 kill')
     assert 'stage 1 of 2, moco: was done before' in train(tmp_path / 'cut')
     assert_equal(states(tmp_path / 'straight'), states(tmp_path / 'cut'))
+
+
+def test_slurms_variables_are_understood(toy, tmp_path):
+    """Without a Slurm: its step is played by two processes."""
+    tools = tmp_path / 'bin'
+    tools.mkdir()
+    (tools / 'scontrol').write_text('#!/bin/sh\necho 127.0.0.1\n')
+    (tools / 'scontrol').chmod(0o755)
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
+    ranks = [
+        start(toy, tmp_path / 'run', '--launcher', 'slurm', '--cfg-options',
+              'train_dataloader.batch_size=2', SLURM_PROCID=str(rank),
+              SLURM_LOCALID=str(rank), SLURM_NTASKS='2',
+              SLURM_NODELIST='node[1-1]', MASTER_PORT=port,
+              PATH=f'{tools}:{os.environ["PATH"]}') for rank in range(2)
+    ]
+    texts = [end(rank) for rank in ranks]
+    assert 'All stages are done' in texts[0]
+    assert 'stage' not in texts[1]
+    last = torch.load(tmp_path / 'run' / '2_densecl' / 'iter_4.pth',
+                      weights_only=True)
+    assert last['meta']['pretrain']['world_size'] == 2
 
 
 @pytest.mark.parametrize('options, words', [
