@@ -181,13 +181,15 @@ def _preprocessor(model: MultiSSL) -> nn.Module:
     """What makes inputs of one view, with the statistics of the training."""
     own = model.data_preprocessor
     device = next(model.parameters()).device
-    if hasattr(own, 'mean') and hasattr(own, '_channel_conversion'):
+    if hasattr(own, '_channel_conversion'):
+        statistics = dict(
+            mean=own.mean.flatten().tolist(),
+            std=own.std.flatten().tolist()) if hasattr(own, 'mean') else {}
         own = MODELS.build(
             dict(
                 type='mmpretrain.ClsDataPreprocessor',
-                mean=own.mean.flatten().tolist(),
-                std=own.std.flatten().tolist(),
-                to_rgb=bool(own._channel_conversion)))
+                to_rgb=bool(own._channel_conversion),
+                **statistics))
         return own.to(device)
     # Some count what they see.
     return copy.deepcopy(own)
