@@ -145,8 +145,15 @@ class ColumnBackbone(BaseModule):
         Returns:
             str: For the lists of choices that evaluations print.
         """
-        return '; '.join(f'{name}: {column.checkpoint or "drawn"}'
-                         for name, column in self.sources.items())
+        from mmmultissl.engine.backbone_weights import sha256_of
+        told = []
+        for name, column in self.sources.items():
+            path = column.checkpoint
+            words = 'drawn' if path in (None, RANDOM) else path
+            if words == path and osp.isfile(path):
+                words += f' (sha256 {sha256_of(path)[:16]})'
+            told.append(f'{name}: {words}')
+        return '; '.join(told)
 
     def _filled_as_a_whole(self) -> bool:
         cfgs = self.init_cfg or []
