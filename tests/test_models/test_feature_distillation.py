@@ -1,12 +1,15 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Distillation from a frozen encoder as a task."""
 import copy
+import os
 import random
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
+from mmengine.model import MMDistributedDataParallel
 
 from mmmultissl.engine.backbone_weights import sha256_of
 from mmmultissl.models import MultiSSL, Teacher
@@ -14,6 +17,8 @@ from mmmultissl.registry import MODELS
 
 from ..test_engine import resume_toy
 from . import golden, planted
+from . import test_distributed as distributed
+from .test_distributed import Untouched
 
 WIDTH = golden.WIDTH
 CONTRASTIVE = dict(
@@ -436,3 +441,57 @@ def test_compiled_parts_are_pure_functions(checkpoint):
     assert task.compilable_modules() == [task.teacher.backbone,
                                          task.predictor]
     assert isinstance(task.teacher, Teacher)
+
+
+# On two processes.
+
+
+def ddp_model(path):
+    torch.manual_seed(0)
+    trunk = golden.BN_FREE_TRUNK
+    model = golden.build(
+        dict(
+            moco=golden.moco_task(),
+            remember=distil(
+                path, trunk, features='dense', stage=0,
+                distance=dict(CONTRASTIVE, symmetric=True, centre=True)),
+            near=distil(path, trunk, distance=dict(
+                type='mmmultissl.EuclideanDistance', centre=True))),
+        trunk)
+    model.init_weights()
+    model.data_preprocessor = Untouched()
+    return model.double().train()
+
+
+def work(rank, port, folder):
+    torch.set_num_threads(1)
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    model = ddp_model(str(folder / 'teacher.pth'))
+    losses = distributed.train(MMDistributedDataParallel(model), 3,
+                               4 * rank, 4 * rank + 4)
+    torch.save((losses, model.state_dict()), folder / f'{rank}.pth')
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_gloo_processes_equal_one(tmp_path):
+    torch.manual_seed(8)
+    teacher = golden.build(dict(moco=golden.moco_task()),
+                           golden.BN_FREE_TRUNK)
+    torch.save(dict(state_dict=teacher.state_dict()),
+               tmp_path / 'teacher.pth')
+    torch.multiprocessing.spawn(
+        work, (distributed.free_port(), tmp_path), nprocs=2)
+    model = ddp_model(str(tmp_path / 'teacher.pth'))
+    losses = distributed.train(model, 3, 0, 8)
+    halves = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    torch.testing.assert_close(
+        (halves[0][0] + halves[1][0]) / 2, losses, rtol=0, atol=1e-10)
+    for key, value in model.state_dict().items():
+        for _, state in halves:
+            torch.testing.assert_close(
+                state[key], value, rtol=0, atol=1e-10,
+                msg=lambda m: f'{key}: {m}')
+    assert model.tasks['remember'].distance.queue.is_full
+    assert losses.std() > 1e-3

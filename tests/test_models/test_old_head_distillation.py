@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mmmultissl.models import MultiSSL
+from mmmultissl.models.utils import RingQueue
 from mmmultissl.registry import MODELS
 
 from . import golden, planted
@@ -161,7 +162,11 @@ def test_who_is_trained(images, train_heads):
             mine = task.heads[name].neck.state_dict()
             old = task.teacher.tasks[name].neck.state_dict()
             assert any(not torch.equal(mine[k], old[k]) for k in old)
-        # Queues are there once.
+        # Queues are there once, as they were, and no balancer waits for them.
+        file = torch.load(images, weights_only=True)['state_dict']
+        assert torch.equal(task.heads['moco'].queue.keys,
+                           file['tasks.moco.queue.keys'])
+        assert not any(isinstance(m, RingQueue) for m in task.modules())
         assert task.heads['moco'].queue is task.teacher.tasks['moco'].queue
         assert not any('queue' in k for k in task.heads.state_dict())
     else:

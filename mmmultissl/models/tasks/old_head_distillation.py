@@ -11,11 +11,10 @@ from torch import Tensor
 from mmmultissl.registry import MODELS
 from ..losses import KDDistance
 from ..selfsup.encoded_views import EncodedViews, Features, TaskViews
-from ..utils import RingQueue
 from .base import PretextTask
 from .feature_distillation import check_weight, own_generator
 from .head_responses import head_responses
-from .teacher import Teacher
+from .teacher import FrozenKeys, Teacher
 
 
 @MODELS.register_module()
@@ -189,7 +188,7 @@ class _NewViews:
 def _trained_copy(task: PretextTask) -> PretextTask:
     """Copy a frozen task for training, with the very same queues."""
     queues = {name: module for name, module in task.named_children()
-              if isinstance(module, RingQueue)}
+              if isinstance(module, FrozenKeys)}
     copied = copy.deepcopy(task).requires_grad_(True)
     for name, queue in queues.items():
         # Not as a part of it, or checkpoints would hold them twice.

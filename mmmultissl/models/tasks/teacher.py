@@ -13,8 +13,24 @@ from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.arguments import check_arguments
+from ..utils import RingQueue
 
 _SHA256 = re.compile('[0-9a-fA-F]{64}')
+
+
+class FrozenKeys(nn.Module):
+    """The keys of a queue that nothing is written to any more.
+
+    Not a queue itself: those who wait for queues to fill, or measure how old
+    keys are, do not mean this one.
+
+    Args:
+        keys (Tensor): Keys as columns, ``(C, K)``.
+    """
+
+    def __init__(self, keys: Tensor) -> None:
+        super().__init__()
+        self.register_buffer('keys', keys)
 
 
 class Teacher(nn.Module):
@@ -65,6 +81,7 @@ class Teacher(nn.Module):
         self.sha256 = sha256.lower() if sha256 else None
         self.backbone = MODELS.build(copy.deepcopy(backbone))
         self.tasks = _build_all(tasks)
+        _freeze_queues(self.tasks)
         self.companions = _build_all(companions)
         for module in self.modules():
             # No file but the checkpoint is looked for.
@@ -216,3 +233,10 @@ def _build_all(cfgs: Optional[Dict[str, dict]]) -> nn.ModuleDict:
         for name, cfg in (cfgs or {}).items()
         if cfg is not None and name not in ('_scope_', '_delete_')
     })
+
+
+def _freeze_queues(parts: nn.Module) -> None:
+    for module in list(parts.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, RingQueue):
+                setattr(module, name, FrozenKeys(child.keys))
