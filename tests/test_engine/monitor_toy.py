@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from torch.nn import functional as F
+from torch.testing import assert_close
 
 from mmmultissl.engine.runner import StrictRunner
 from mmmultissl.models import PretextTask
@@ -114,6 +115,17 @@ def monitored(folder):
             if numbers:
                 found.setdefault(line['step'], {}).update(numbers)
     return found
+
+
+def assert_same_end(*folders, iteration=8):
+    """Compare model and optimiser of two runs, bit for bit."""
+    states = [
+        torch.load(folder / f'iter_{iteration}.pth', weights_only=True)
+        for folder in folders
+    ]
+    for key in ('state_dict', 'optimizer'):
+        assert_close(states[0][key], states[1][key], rtol=0, atol=0)
+    return states
 
 
 if __name__ == '__main__':

@@ -76,8 +76,8 @@ class CollapseJudge:
             # Other cosines are not between images: see those of gradients.
             if key == 'cosine' and f'{subject}/uniformity' in numbers:
                 rank = numbers.get(f'{subject}/positive_rank')
-                bad = self._is_point(value, rank, 0.)
-                good = not self._is_point(value, rank, 0.5)
+                bad = self._is_point(value, rank)
+                good = not self._is_point(value, rank, 3., 0.05)
                 if self._changed(name, bad, good, self.patience):
                     said.append(
                         f'The {_whose(subject)} of different images have a '
@@ -91,15 +91,17 @@ class CollapseJudge:
                                 _dimensions(self._collapsed[name]))
         return said
 
-    def _is_point(self, cosine: float, rank: Optional[float],
-                  margin: float) -> bool:
-        """Whether it is one point; a margin widens what counts as one."""
-        # Of the distance to a cosine of 1.
-        wider = 1 + 4 * margin
+    def _is_point(self,
+                  cosine: float,
+                  rank: Optional[float],
+                  wider: float = 1.,
+                  slack: float = 0.) -> bool:
+        """Whether it is one point; less strictly with the last two: a wider
+        distance of the cosine from 1, and less of the rank."""
         if 1 - cosine < wider * (1 - self.certain):
             return True
         return (rank is not None and 1 - cosine < wider * (1 - self.cosine)
-                and rank > self.chance - 0.1 * margin)
+                and rank > self.chance - slack)
 
     def _changed(self, name: str, bad: bool, good: bool,
                  patience: int) -> bool:
