@@ -21,18 +21,19 @@ def loss_of(model, views, seed=0):
 @pytest.mark.parametrize('name', sorted(GRADIENT_LEVEL))
 def test_the_trunk_gets_the_weighted_gradients(name):
     model = build(name)
-    golden.train(model, DATA[:2])  # what has state gets some
+    golden.train(model, DATA[:3])  # what has state gets some
     model.zero_grad()
+    before = model.balancer.last_weights.clone()
     plain = build('fixed')
     plain.balancer.weights.clear()
     plain.load_state_dict(deepcopy(model.state_dict()), strict=False)
-    loss_of(model, DATA[2]).backward()
+    loss_of(model, DATA[3]).backward()
     found = [p.grad for p in model.backbone.parameters()]
     weights = model.balancer.last_weights
 
     # The usual way: a backward pass through the trunk for each task.
     torch.manual_seed(0)
-    losses = plain.loss(DATA[2], None)
+    losses = plain.loss(DATA[3], None)
     trunk = list(plain.backbone.parameters())
     rows = [
         torch.autograd.grad(losses[f'{t}.loss'], trunk, retain_graph=True)
@@ -42,11 +43,16 @@ def test_the_trunk_gets_the_weighted_gradients(name):
         expected = sum(w * g for w, g in zip(weights, parts))
         torch.testing.assert_close(grad, expected, rtol=1e-8, atol=1e-12)
     assert name == 'sum' or weights.std() > 1e-3
-    # Heads are trained as by a plain sum.
+    # Heads are trained as by a plain sum, or by the weight before.
+    factor = 1.
+    if model.balancer.heads:
+        factor = before[list(TASKS).index('sign')]
     head = model.tasks['sign'].fc.weight
     expected, = torch.autograd.grad(losses['sign.loss'],
                                     plain.tasks['sign'].fc.weight)
-    torch.testing.assert_close(head.grad, expected)
+    torch.testing.assert_close(head.grad, factor * expected)
+    assert model.balancer.heads == (name in ('scale', 'gradnorm'))
+    assert not model.balancer.heads or factor != 1
 
 
 @pytest.mark.parametrize('name', sorted(GRADIENT_LEVEL))
@@ -82,12 +88,29 @@ def test_a_loss_scale_under_bfloat16_changes_nothing(name):
     torch.testing.assert_close(*(g for _, g in found), rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.parametrize('name', ['scale', 'gradnorm'])
+def test_weighing_heads_leaves_the_trunk_alone(name):
+    # As long as heads have not been trained differently.
+    found = []
+    for heads in (True, False):
+        model = build(name)
+        model.balancer.heads = heads
+        for views in DATA[:4]:
+            model.zero_grad()
+            loss_of(model, views).backward()
+        found.append((model.backbone.conv1.weight.grad, model.last_gram,
+                      model.balancer.last_weights,
+                      model.tasks['sign'].fc.weight.grad))
+    for one, other in list(zip(*found))[:3]:
+        torch.testing.assert_close(one, other)
+    assert not torch.allclose(found[0][3], found[1][3])
+
+
 @pytest.mark.parametrize('name', sorted(GRADIENT_LEVEL))
 def test_an_overflow_changes_no_state(name):
     model = build(name)
     golden.train(model, DATA[:2])
-    before = {k: v.clone() for k, v in model.balancer.named_buffers()
-              if 'last' not in k}
+    before = {k: v.clone() for k, v in model.balancer.named_buffers()}
     (loss_of(model, DATA[2]) * float('inf')).backward()
     assert not model.last_gram.isfinite().all()
     for key, value in before.items():

@@ -128,13 +128,9 @@ class LossBalancer(Balancer):
         """
         with torch.no_grad():
             weights = self.weights(losses)
+        weighed = scale_losses(losses, self.names, weights)
         return {
-            task: dict(
-                {
-                    name: value * weight.to(value) if 'loss' in name else value
-                    for name, value in losses[task].items()
-                },
-                weight=weight)
+            task: dict(weighed[task], weight=weight)
             for task, weight in zip(self.names, weights)
         }
 
@@ -142,9 +138,9 @@ class LossBalancer(Balancer):
 class GradientBalancer(Balancer):
     """Weighs the tasks' gradients where they meet: on the trunk's features.
 
-    Losses stay as they are, so heads, companions and whatever else is a
-    task's own are trained as by a plain sum; the trunk gets one weighted sum
-    of the tasks' gradients. This is balancing in feature space: inner
+    Losses stay as they are (see :attr:`heads` for the exception), so heads,
+    companions and whatever else is a task's own are trained as by a plain
+    sum; the trunk gets one weighted sum of the tasks' gradients. This is balancing in feature space: inner
     products are those of gradients on the features of this step, and not on
     the trunk's parameters. There is one backward pass through the trunk.
 
@@ -158,6 +154,12 @@ class GradientBalancer(Balancer):
 
     The weights of the step before are logged as ``{task}.trunk_weight``.
     """
+
+    #: Whether losses are multiplied by the weights of the step before, so
+    #: that what is a task's own is weighed too. The trunk gets the weights of
+    #: this step all the same.
+    heads = False
+    _factors: Optional[Tensor] = None
 
     def set_tasks(self, names: List[str]) -> None:
         """Learn which tasks there are.
@@ -193,22 +195,26 @@ class GradientBalancer(Balancer):
         Returns:
             Tensor: ``(T, )``; None is a plain sum.
         """
+        factors = torch.ones_like(gram[0])
+        if self._factors is not None:
+            # Back to the gradients of the losses as they are.
+            factors = self._factors.to(gram)
+            gram = gram / factors / factors[:, None]
         self.last_gram = gram
         if len(self.names) == 1:
-            return torch.ones_like(gram[0])
+            return factors
         # A choice on the device, which the host need not wait for.
         usable = gram.isfinite().all() & (gram.diagonal().max() > 0)
         before = [buffer.clone() for buffer in self.buffers()]
         some = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
         weights = self.weights(torch.where(usable, gram, some).double())
-        weights = torch.where(usable, weights, torch.ones_like(weights))
+        self.last_weights.copy_(weights)
         for buffer, old in zip(self.buffers(), before):
             buffer.copy_(torch.where(usable, buffer, old))
-        self.last_weights.copy_(weights)
-        return weights
+        return torch.where(usable, weights, torch.ones_like(weights)) / factors
 
     def forward(self, losses: TaskLosses) -> TaskLosses:
-        """Leave the losses as they are.
+        """Leave the losses as they are, or weigh them for the heads.
 
         Args:
             losses (dict): Task -> loss name -> scalar.
@@ -216,10 +222,39 @@ class GradientBalancer(Balancer):
         Returns:
             dict: The same, and ``trunk_weight`` of each task.
         """
+        last = self.last_weights.clone()
+        self._factors = None
+        if self.heads and self.training and len(self.names) > 1:
+            # A task without gradient had the weight 0, which it could never
+            # leave again.
+            self._factors = torch.where(last > 0, last, torch.ones_like(last))
+            losses = scale_losses(losses, self.names, self._factors)
         return {
             task: dict(losses[task], trunk_weight=weight)
-            for task, weight in zip(self.names, self.last_weights.clone())
+            for task, weight in zip(self.names, last)
         }
+
+
+def scale_losses(losses: TaskLosses, names: Sequence[str],
+                 weights: Tensor) -> TaskLosses:
+    """Multiply the losses of each task by a number.
+
+    Args:
+        losses (dict): Task -> loss name -> scalar; entries without "loss" in
+            the name stay as they are.
+        names (Sequence[str]): The tasks of the weights.
+        weights (Tensor): ``(T, )``.
+
+    Returns:
+        dict: The same, weighted.
+    """
+    return {
+        task: {
+            name: value * weight.to(value) if 'loss' in name else value
+            for name, value in losses[task].items()
+        }
+        for task, weight in zip(names, weights)
+    }
 
 
 def mean_over_ranks(numbers: Sequence[Tensor]) -> Tensor:

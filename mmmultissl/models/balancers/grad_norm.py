@@ -58,8 +58,7 @@ class GradNorm(GradientBalancer):
     fallen less than others' gets a longer gradient. The losses at the start,
     to which progress is relative, are means over some iterations, taken when
     all queues are full, since a contrastive loss rises while they fill (our
-    choice); until they are known the weights are 1. The learned weights apply
-    to the trunk only. They do not depend on the size of the losses once they
+    choice); until they are known the weights are 1. They do not depend on the size of the losses once they
     have been learned. Losses have to be positive. See
     :class:`GradientBalancer` for what is weighed.
 
@@ -72,6 +71,8 @@ class GradNorm(GradientBalancer):
             are averaged. Defaults to 50.
         begin_iter (int, optional): Iterations before these. Defaults to None:
             until the queues are full.
+        heads (bool): Whether the tasks' own parts are weighed too, as in the
+            paper, here by the weights of the step before. Defaults to True.
 
     Raises:
         ValueError: If a number cannot be used.
@@ -81,8 +82,10 @@ class GradNorm(GradientBalancer):
                  alpha: float = 1.5,
                  lr: float = 0.025,
                  initial_iters: int = 50,
-                 begin_iter: Optional[int] = None) -> None:
+                 begin_iter: Optional[int] = None,
+                 heads: bool = True) -> None:
         super().__init__()
+        self.heads = heads
         if lr <= 0 or initial_iters < 1:
             raise ValueError(f'GradNorm got lr={lr} and initial_iters='
                              f'{initial_iters}: set positive numbers.')

@@ -48,13 +48,18 @@ class GradNormScale(GradientBalancer):
         momentum (float): Share of a step's lengths in the running means, in
             (0, 1]; 1 makes all gradients equally long at every step.
             Defaults to 0.1.
+        heads (bool): Whether the tasks' own parts are weighed too, by the
+            weights of the step before; otherwise a loss multiplied by 100
+            trains its head with a hundred times the learning rate.
+            Defaults to True (our choice).
 
     Raises:
         ValueError: If the momentum is outside (0, 1].
     """
 
-    def __init__(self, momentum: float = 0.1) -> None:
+    def __init__(self, momentum: float = 0.1, heads: bool = True) -> None:
         super().__init__()
+        self.heads = heads
         if not 0 < momentum <= 1:
             raise ValueError(f'The momentum of GradNormScale is {momentum}: '
                              'set a number in (0, 1].')

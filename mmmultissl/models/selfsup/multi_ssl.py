@@ -318,8 +318,9 @@ class MultiSSL(BaseSelfSupervisor):
         self._gram_requested = False
 
         def combine(gram: Tensor) -> Optional[Tensor]:
-            self.last_gram = gram
-            return weigh(gram) if weigh else None
+            weights = weigh(gram) if weigh else None
+            self.last_gram = self.balancer.last_gram if weigh else gram
+            return weights
 
         if not views.fork(list(self.tasks), combine) and weigh:
             raise ValueError(
