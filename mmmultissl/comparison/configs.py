@@ -195,22 +195,26 @@ def downstream_config(cfg: Config, row: Row, trained: Config) -> Config:
         config does not say so itself; heads and necks are as wide as it.
     """
     model = cfg.model.to_dict()
-    if 'columns' in model['backbone']:
+    backbone = model['backbone']
+    if 'columns' in backbone:
         return cfg
+    if '.' not in backbone['type'] and cfg.get('default_scope'):
+        # Inside ours it would be looked for elsewhere first.
+        backbone['type'] = f'{cfg.default_scope}.{backbone["type"]}'
     if row.concat:
         return merge(
             cfg,
             concat_overrides(
                 column_sources(row.concat),
-                model['backbone'],
+                backbone,
+                # Detectors train the encoder on, heads on sound do not.
+                frozen=model.get('frozen', False),
                 model_cfg=model))
     if 'columns' in trained.model.get('backbone', {}):
         return merge(
             cfg,
             transfer_overrides(
-                trained.model.backbone.to_dict(),
-                model['backbone'],
-                model_cfg=model))
+                trained.model.backbone.to_dict(), backbone, model_cfg=model))
     return cfg
 
 

@@ -1,0 +1,73 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# The rows that combine the three binaural tasks. A child names the configs,
+# the budget, the data and the evaluations.
+seeds = [0, 1, 2]
+reference = 'multitask'
+baselines = ['spatial', 'foreground', 'gap']
+
+tasks = ('spatial', 'foreground', 'gap')
+distances = dict(
+    euclidean=dict(type='mmmultissl.EuclideanDistance'),
+    contrastive=dict(type='mmmultissl.ContrastiveDistance', temperature=0.2))
+# Columns have a third of the budget each, teachers and their student a
+# quarter.
+rows = dict(
+    random=dict(train=False, checkpoint='random'),
+    spatial=dict(),
+    foreground=dict(),
+    gap=dict(),
+    spatial_third=dict(part=True, share=1 / 3),
+    foreground_third=dict(part=True, share=1 / 3),
+    gap_third=dict(part=True, share=1 / 3),
+    spatial_quarter=dict(part=True, share=1 / 4),
+    foreground_quarter=dict(part=True, share=1 / 4),
+    gap_quarter=dict(part=True, share=1 / 4),
+    concat=dict(concat=[f'{task}_third' for task in tasks]),
+    multitask=dict(),
+    # All six orders by one distance, one order by the other.
+    incremental_euclidean=dict(sweep=dict(orders=True)),
+    incremental_contrastive=dict(
+        sweep=dict(orders=[tasks]),
+        cfg_options={
+            f'stages.{task}.distill.distance':
+            dict(distances['contrastive'], _delete_=True)
+            for task in tasks
+        }),
+    **{
+        f'amalgamation_{name}': dict(
+            parts=[f'{task}_quarter' for task in tasks],
+            cfg_options={
+                key: value
+                for task in tasks for key, value in {
+                    f'model.tasks.from_{task}.teacher.checkpoint':
+                    f'{{row:{task}_quarter}}',
+                    f'model.tasks.from_{task}.teacher.sha256':
+                    f'{{sha256:{task}_quarter}}',
+                    f'model.tasks.from_{task}.distance': dict(
+                        distance, _delete_=True)
+                }.items()
+            })
+        for name, distance in distances.items()
+    })
+
+evaluations = dict(
+    azimuth=dict(
+        metrics={
+            'azimuth error, degrees':
+            dict(key='azimuth/error', higher_is_better=False)
+        }),
+    retrieval=dict(
+        metrics={
+            'retrieval R@1, %':
+            dict(key='retrieval/recordings/sound-to-frame_R@1')
+        }),
+    s3r=dict(
+        metrics={
+            'S3R STFT distance':
+            dict(key='s3r/stft', higher_is_better=False)
+        }),
+    semantic=dict(
+        metrics={
+            'semantic mIoU of objects, %':
+            dict(key='semantic/foreground/mIoU')
+        }))
