@@ -17,6 +17,7 @@ from mmmultissl.models import losses as L
 from mmmultissl.registry import MODELS
 
 from .test_distributed import free_port
+from .test_no_host_wait import WAITING, Recorder
 
 N, C, K = 6, 5, 16
 QUEUED = dict(
@@ -115,6 +116,18 @@ def test_bfloat16_features_are_compared_in_float32(name, autocast):
     wanted = start.double()
     close(value, wanted(student.double(), teacher.double()),
           rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_device_does_not_wait(name):
+    distance = make(name)
+    student = features(distance, 0).requires_grad_()
+    teacher = features(distance, 1)
+    distance(student, teacher)  # CRD's Z is set in the first step
+    with Recorder() as recorder:
+        distance(student, teacher).backward()
+    assert len(recorder.names) > 5
+    assert not WAITING & set(recorder.names)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -425,7 +438,8 @@ def work(rank, port, folder):
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     dist.init_process_group('gloo', rank=rank, world_size=2)
     half = N // 2
-    torch.save(gradients(rank * half, (rank + 1) * half), folder / f'{rank}.pth')
+    found = gradients(rank * half, (rank + 1) * half)
+    torch.save(found, folder / f'{rank}.pth')
     dist.destroy_process_group()
 
 

@@ -140,4 +140,4 @@ class ContrastiveDistance(DistillationDistance):
 def _own_sample(rows: int, samples: int, device: torch.device) -> Tensor:
     """Find the sample of each row among those of all processes, ``(M,)``."""
     own = torch.arange(samples, device=device) + get_rank() * samples
-    return own.repeat_interleave(rows // samples)
+    return own.unsqueeze(1).expand(-1, rows // samples).flatten()

@@ -1,11 +1,10 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Which sample of the batch is likely to be another one's neighbour."""
-import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from .base import DistillationDistance
-from .rows import gather_rows, unit_rows
+from .rows import gather_rows, other_samples, unit_rows
 
 _SMALLEST = 1e-7
 
@@ -64,10 +63,10 @@ class PKTDistance(DistillationDistance):
             raise ValueError('PKTDistance got one sample, which has no '
                              'neighbours: set a batch size of at least 2.')
         rows = unit_rows(rows)
-        others = ~torch.eye(len(rows), dtype=torch.bool, device=rows.device)
         kernel = (rows @ rows.t() + 1) / 2
+        kernel = kernel.gather(1, other_samples(len(rows), rows.device))
         # Opposite vectors would have the logarithm of 0.
-        kernel = kernel[others].view(len(rows), -1).clamp_min(_SMALLEST)
+        kernel = kernel.clamp_min(_SMALLEST)
         return (kernel / kernel.sum(1, keepdim=True)).log()
 
     def extra_repr(self) -> str:

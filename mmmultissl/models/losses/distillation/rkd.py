@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from .base import DistillationDistance
-from .rows import gather_rows
+from .rows import gather_rows, other_samples
 
 _SMALLEST = 1e-12
 
@@ -111,9 +111,8 @@ def cosines_of_angles(rows: Tensor) -> Tensor:
         others.
     """
     count = len(rows)
-    gap = rows.unsqueeze(0) - rows.unsqueeze(1)
-    others = ~torch.eye(count, dtype=torch.bool, device=rows.device)
-    gap = F.normalize(gap[others].view(count, count - 1, -1), dim=2)
+    gap = rows[other_samples(count, rows.device)] - rows.unsqueeze(1)
+    gap = F.normalize(gap, dim=2)
     first, second = torch.triu_indices(
         count - 1, count - 1, 1, device=rows.device)
     return (gap @ gap.transpose(1, 2))[:, first, second]

@@ -86,3 +86,21 @@ def gather_rows(rows: Tensor) -> Tensor:
     if rows.requires_grad and torch.is_grad_enabled():
         return torch.cat(dist_nn.all_gather(rows.contiguous()))
     return torch.cat(all_gather(rows.contiguous()))
+
+
+def other_samples(count: int, device: torch.device) -> Tensor:
+    """List for each sample the numbers of all others.
+
+    As numbers and not as a mask, whose length a device would have to tell the
+    host.
+
+    Args:
+        count (int): Number N of samples.
+        device (torch.device): Where the list is needed.
+
+    Returns:
+        Tensor: ``(N, N - 1)`` integers.
+    """
+    numbers = torch.arange(count, device=device)
+    others = numbers[:-1].expand(count, -1)
+    return others + (others >= numbers.unsqueeze(1))
