@@ -8,12 +8,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, RUNNERS, DefaultScope
+from mmpretrain.models import ResNet
 
 import mmmultissl.engine  # noqa: F401
 from mmmultissl.models import (ConcatBackbone, ProgressiveBackbone,
                                concat_overrides, transfer_overrides)
 
-from ..test_detection.made_data import pretrained_resnet, write_voc
+from ..test_detection.made_data import write_voc
 from ..test_evaluation.tiny_voc import make_tiny_voc
 from ..test_tools.test_binaural_downstream import (data,  # noqa: F401
                                                    load_tool, options)
@@ -25,6 +26,8 @@ FOLDERS = ('voc07/concat', 'detection/concat', 'detection/progressive',
 NAMES = [str(path.relative_to(CONFIGS)) for folder in FOLDERS
          for path in sorted((CONFIGS / folder).glob('*.py'))]
 BOTH = ('moco', 'densecl')
+# An eighth of the channels: quick.
+THIN = dict(base_channels=8, stem_channels=8)
 
 
 def read(name, tmp_path):
@@ -45,14 +48,25 @@ def resnets(tmp_path_factory):
     nets, paths = {}, {}
     for seed, name in enumerate(BOTH):
         torch.manual_seed(seed)
-        paths[name] = str(folder / f'{name}.pth')
-        nets[name] = pretrained_resnet(paths[name])
+        nets[name] = ResNet(18, **THIN)
+        nets[name].init_weights()
+        paths[name] = save(nets[name], folder / f'{name}.pth')
     return nets, paths
+
+
+def save(net, path):
+    torch.save(dict(state_dict={f'backbone.{key}': value for key, value
+                                in net.state_dict().items()}), path)
+    return str(path)
 
 
 def columns(paths):
     return {f'model.backbone.columns.{name}.checkpoint': path
             for name, path in paths.items()}
+
+
+def thin(place='model.backbone.backbone'):
+    return {f'{place}.{key}': value for key, value in THIN.items()}
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -94,6 +108,12 @@ def test_config_builds(name, tmp_path):
         assert 192 in (cfg.model.head.get('in_channels'),
                        cfg.model.head.get('audio_channels'))
         assert net(torch.ones(1, 2, 65, 65))[0].shape[1] == 192
+        assert not any(each.requires_grad for each in net.parameters())
+        cfg.merge_from_dict({'model.frozen': False,
+                             'model.backbone.frozen': False})
+        tuned = MODELS.build(cfg.model).train().backbone
+        assert all(each.requires_grad for each in tuned.parameters())
+        assert all(each.training for each in tuned.modules())
 
 
 def test_neck_follows_backbone_by_whatever_there_is():
@@ -181,7 +201,8 @@ def detector_runner(name, tmp_path, folder, more, monkeypatch):
     cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
     cfg.merge_from_dict({'train_cfg.max_iters': 1,
                          'param_scheduler': None,
-                         'default_hooks.checkpoint.interval': 1, **more})
+                         'default_hooks.checkpoint.interval': 1,
+                         **thin(), **more})
     return RUNNERS.build(cfg)
 
 
@@ -228,20 +249,19 @@ def test_detection_from_a_progressive_run(resnets, voc, tmp_path,
     _, paths = resnets
     trained = dict(
         type='mmmultissl.ProgressiveBackbone',
-        backbone=dict(type='mmpretrain.ResNet', depth=18),
+        backbone=dict(type='mmpretrain.ResNet', depth=18, **THIN),
         columns=dict(moco=dict(checkpoint=paths['moco']), densecl=dict()))
     source = MODELS.build(trained)
     source.init_weights()
     for adapter in source.adapters.densecl.values():
         torch.nn.init.normal_(adapter.expand.weight, std=0.1)
-    path = tmp_path / 'progressive.pth'
-    torch.save(dict(state_dict={
-        f'backbone.{key}': value
-        for key, value in source.state_dict().items()}), path)
+    path = save(source, tmp_path / 'progressive.pth')
     name = ('detection/progressive/'
             'faster-rcnn_moco-densecl_r18_fpn_2k_voc07-160px.py')
     runner = detector_runner(
-        name, tmp_path, voc, dict(checkpoint=str(path)), monkeypatch)
+        name, tmp_path, voc,
+        {'checkpoint': path, 'model.neck.in_channels': [8, 16, 32, 64]},
+        monkeypatch)
     runner.train()
     weights = torch.load(
         tmp_path / 'run/iter_1.pth', weights_only=True)['state_dict']
@@ -280,7 +300,8 @@ def test_voc07_of_both_encoders(resnets, tmp_path, monkeypatch):
     nets, paths = resnets
     root = make_tiny_voc(tmp_path)
     name = str(CONFIGS / 'voc07/concat/svm_moco-densecl_resnet18_128px.py')
-    given = [f'{key}={value}' for key, value in columns(paths).items()]
+    given = [f'{key}={value}' for key, value in
+             {**columns(paths), **thin()}.items()]
     common = ['--size', '64', '--num-workers', '0', '--costs', '1',
               '--data-root', str(root)]
     from mmmultissl.evaluation.voc07.command import main
@@ -291,11 +312,13 @@ def test_voc07_of_both_encoders(resnets, tmp_path, monkeypatch):
     assert paths['moco'] in result['choices']['checkpoint']
     import numpy as np
     both = torch.from_numpy(np.load(kept))
-    assert both.shape == (40, 1024)
-    for half, column in zip(both.split(512, 1), paths):
+    assert both.shape == (40, 128)
+    for half, column in zip(both.split(64, 1), paths):
         alone = main([str(CONFIGS / 'voc07/svm_resnet18_128px.py'),
                       paths[column], *common, '--save-features', str(kept),
-                      '--out', str(out)], probes=('svm', ))
+                      '--out', str(out), '--cfg-options',
+                      'model.backbone.base_channels=8',
+                      'model.backbone.stem_channels=8'], probes=('svm', ))
         assert torch.equal(half, torch.from_numpy(np.load(kept)))
         assert alone['mAP'] > 0
     with pytest.raises(ValueError, match='"moco" of ConcatBackbone has no'):
@@ -320,10 +343,7 @@ def test_azimuth_from_three_encoders(data, tmp_path, monkeypatch):  # noqa
         torch.manual_seed(seed)
         nets[name] = MODELS.build(dict(small))
         nets[name].init_weights()
-        paths[name] = str(tmp_path / f'{name}.pth')
-        torch.save(dict(state_dict={
-            f'backbone.{key}': value
-            for key, value in nets[name].state_dict().items()}), paths[name])
+        paths[name] = save(nets[name], tmp_path / f'{name}.pth')
     monkeypatch.setenv('BINAURAL_ROOT', str(data))
     name = str(CONFIGS / 'binaural/downstream/concat/'
                'azimuth_spatial-foreground-gap_omniaudio_16khz.py')
