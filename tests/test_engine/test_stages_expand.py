@@ -209,6 +209,7 @@ def test_an_empty_stage_is_passed_through():
      'teacher'),
     ({'stages.b.tasks': ('d', )}, 'trains the task d, but of the tasks in '
      'model.tasks there are a, b, c'),
+    ({'model': dict(tasks=dict(_delete_=True))}, 'a model without tasks'),
     ({'stages.b.tasks': ()}, 'The stage b has no task'),
     ({'stages.b.overrides': dict(train_cfg=dict(max_iters=9))},
      'overrides sets train_cfg.max_iters: set stages.b.updates'),

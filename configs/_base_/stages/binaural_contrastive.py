@@ -2,6 +2,6 @@
 # The same, held near by telling clips apart in the teacher's features.
 _base_ = './binaural_euclidean.py'
 
-distill = dict(distill=dict(
-    distance=dict(type='mmmultissl.ContrastiveDistance', temperature=0.2)))
+distill = dict(distill=dict(distance=dict(
+    type='mmmultissl.ContrastiveDistance', temperature=0.2, centre=True)))
 stages = dict(spatial=distill, foreground=distill, gap=distill)

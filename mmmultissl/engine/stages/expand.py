@@ -295,7 +295,11 @@ def _set_length(cfg: Config, name: str, updates: int) -> int:
 
 def _choose_tasks(cfg: Config, name: str, tasks: Tuple[str, ...]) -> None:
     """Leave out the tasks that the stage does not name."""
-    known = cfg.model.tasks
+    known = cfg.model.get('tasks')
+    if not known:
+        raise ValueError(
+            f'The stage {name} trains a model without tasks: stages are those '
+            'of mmmultissl.MultiSSL, with model.tasks.')
     there = [task for task, value in known.items() if value is not None]
     for task in tasks:
         if task not in there:

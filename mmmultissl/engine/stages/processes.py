@@ -5,7 +5,6 @@ Each rank of the launcher keeps a small process that starts the stages' ones
 and takes no part in training. A stage's processes form a group of their own,
 on another port, so that nothing is left over from stage to stage.
 """
-import fcntl
 import os
 import signal
 import socket
@@ -19,7 +18,7 @@ from mmengine.dist import (broadcast_object_list, get_world_size,
 
 from ..cpu_ranks import start_gloo
 
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FORWARDED = ('SIGTERM', 'SIGINT', 'SIGHUP')
 
 
 def enter_group(launcher: str) -> None:
@@ -96,6 +95,8 @@ def locked(folder: str) -> Iterator[Sequence[int]]:
         RuntimeError: If another run has it.
     """
     def take() -> None:
+        # Not on Windows, where the rest of the package works.
+        import fcntl
         nonlocal lock
         os.makedirs(folder, exist_ok=True)
         lock = open(os.path.join(folder, '.stages.lock'), 'w')
@@ -214,7 +215,8 @@ def _signals_passed_on() -> Iterator[Tuple[list, List[int]]]:
             if process.poll() is None:
                 process.send_signal(number)
 
-    before = {each: signal.signal(each, forward) for each in _FORWARDED}
+    numbers = [getattr(signal, name) for name in _FORWARDED]
+    before = {each: signal.signal(each, forward) for each in numbers}
     try:
         yield held, received
     finally:
