@@ -16,7 +16,8 @@ from mmmultissl.engine.hooks import MonitorHook
 
 from ..test_evaluation.tiny_voc import make_tiny_voc
 from . import resume_toy  # noqa: F401  its StopHook
-from .monitor_toy import assert_same_end, every, monitored, run
+from .monitor_toy import (assert_same_end, every, monitored, probe,
+                          run)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,6 +116,16 @@ def test_resumed_run_logs_and_ends_the_same(voc, tmp_path):
         **{'train_cfg.max_iters': 9})
 
 
+def test_a_run_that_breaks_is_ended_by_its_own_hook(voc, tmp_path):
+    with pytest.raises(FloatingPointError, match='is not finite any more'):
+        run(voc, tmp_path / 'run', every(1, voc), **{
+            'optim_wrapper.optimizer.lr': 1e30,
+            'default_hooks.logger.interval': 4
+        })
+    for numbers in monitored(tmp_path / 'run').values():
+        assert all(math.isfinite(value) for value in numbers.values())
+
+
 def test_bad_settings_are_said_at_once(voc, tmp_path):
     with pytest.raises(ValueError, match='no argument "intervall".*interval'):
         MonitorHook(batch=dict(intervall=3))
@@ -122,6 +133,10 @@ def test_bad_settings_are_said_at_once(voc, tmp_path):
         MonitorHook(batch=dict(interval=0))
     with pytest.raises(ValueError, match='memory of 1 features'):
         MonitorHook(rank=dict(memory=1))
+    data = dict(type='mmmultissl.VOC07Images', data_root=str(voc),
+                splits=('trainval', ))
+    with pytest.raises(ValueError, match='has no images to judge: give'):
+        run(voc, tmp_path / 'run', dict(knn=dict(probe(voc), dataset=data)))
     with pytest.raises(ValueError, match='watches mmmultissl.MultiSSL'):
         MonitorHook().before_train(SimpleNamespace(model=torch.nn.Conv2d))
 

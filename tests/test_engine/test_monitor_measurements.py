@@ -1,5 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What the monitor measures in real runs is what it says it is."""
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -13,6 +15,7 @@ from mmmultissl.engine.runner import StrictRunner
 from mmmultissl.engine.stages import Record
 
 from ..test_evaluation.tiny_voc import make_tiny_voc
+from ..test_models import planted
 from .monitor_toy import (assert_same_end, config, every, monitored, probe,
                           run)
 
@@ -259,6 +262,43 @@ def test_gradients_with_and_without_a_fork(voc, tmp_path):
     assert sorted(heads) == [1, 2, 3]
     for step, numbers in heads.items():
         assert numbers == pytest.approx(fork[step], rel=1e-3)
+
+
+def test_tasks_of_sound_without_queues():
+    """No positives, no keys: spread, rank and gradients are there."""
+    torch.manual_seed(0)
+    model = planted.build(spatial=planted.spatial(), gap=planted.gap()).train()
+    runner = SimpleNamespace(
+        model=model,
+        iter=0,
+        max_iters=1,
+        train_dataloader=SimpleNamespace(batch_size=8),
+        optim_wrapper=SimpleNamespace())
+    hook = MonitorHook()
+    hook.before_train(runner)
+    hook._report = lambda runner, step, numbers: seen.update(numbers)
+    seen = {}
+    views, samples = planted.batch(8)
+    hook.before_train_iter(runner, 0)
+    losses = model.loss(views, samples)
+    hook.after_train_iter(runner, 0)
+    assert set(seen) == {
+        'trunk/cosine', 'trunk/std', 'trunk/uniformity',
+        'trunk/effective_rank', 'gradient/norm/spatial', 'gradient/norm/gap',
+        'gradient/cosine/spatial:gap'
+    }
+    # The model's own measure, of the same draws of a step.
+    hook.after_train(runner)
+    model.request_gram()
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    torch.manual_seed(1)
+    losses = model.loss(views, samples)
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    gram = model.last_gram
+    assert seen['gradient/norm/gap'] == pytest.approx(
+        gram[1, 1].sqrt().item(), rel=1e-3)
+    assert seen['gradient/cosine/spatial:gap'] == pytest.approx(
+        (gram[0, 1] / (gram[0, 0] * gram[1, 1]).sqrt()).item(), abs=1e-3)
 
 
 def test_earlier_stages_are_found_by_their_folders(tmp_path):

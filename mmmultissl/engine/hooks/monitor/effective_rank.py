@@ -21,9 +21,12 @@ def effective_rank(features: Tensor) -> Tensor:
         features (Tensor): One row for each image, ``(N, C)``.
 
     Returns:
-        Tensor: A scalar from 1 to the smaller of N and C.
+        Tensor: A scalar from 1 to the smaller of N and C; nan where a feature
+        is not finite.
     """
     features = features.double()
+    if not torch.isfinite(features).all():
+        return features.new_tensor(torch.nan)
     gram = features.t() @ features if len(features) > features.size(
         1) else features @ features.t()
     values = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()

@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What can be known of a pretraining run while it trains."""
+import math
 from typing import TYPE_CHECKING, Dict, List, Optional
 
 from mmengine.dist import is_main_process
@@ -203,6 +204,8 @@ class MonitorHook(Hook):
         ]
 
     def _report(self, runner, step: int, numbers: 'Numbers') -> None:
+        # FiniteLossHook speaks of the others, and ends the run.
+        numbers = {k: v for k, v in numbers.items() if math.isfinite(v)}
         scalars = {f'{self.key}/{k}': v for k, v in numbers.items()}
         runner.message_hub.update_scalars(scalars)
         runner.visualizer.add_scalars(scalars, step=step)

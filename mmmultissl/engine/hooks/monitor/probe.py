@@ -67,7 +67,7 @@ class Probe:
         view (str): What is encoded, where a sample has several views.
 
     Raises:
-        ValueError: If an image has no label.
+        ValueError: If an image has no label, or there are none.
     """
 
     def __init__(self, dataset: dict, test_dataset: Optional[dict],
@@ -78,6 +78,11 @@ class Probe:
             bank = _build(dataset)
             other = None if test_dataset is None else _build(test_dataset)
             parts = _halves(bank, other)
+            if not all(len(rows) for _, rows in parts):
+                raise ValueError(
+                    'knn of MonitorHook has no images to '
+                    f'{"judge" if len(parts[0][1]) else "vote"}: give '
+                    'test_dataset, or a dataset with more images or splits.')
             read = [
                 _read(source, drawn(rows, max_images), batch_size,
                       num_workers) for source, rows in parts

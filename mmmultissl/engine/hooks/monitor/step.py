@@ -7,7 +7,7 @@ import torch
 from mmengine.dist import get_rank, get_world_size
 from torch import Tensor, nn
 
-from mmmultissl.models.losses import InfoNCE
+from mmmultissl.models.losses import InfoNCE, LogitInfoNCE
 from mmmultissl.models.selfsup import EncodedViews, MultiSSL
 from mmmultissl.models.utils import RingQueue
 
@@ -99,7 +99,7 @@ def pooled(features) -> Tensor:
 
 
 def queues_of(model: MultiSSL) -> Dict[str, RingQueue]:
-    """Find the queues of all tasks.
+    """Find the queues of all tasks, but for those of frozen teachers.
 
     Args:
         model (MultiSSL): The model.
@@ -111,7 +111,7 @@ def queues_of(model: MultiSSL) -> Dict[str, RingQueue]:
         f'{task}.{name}': module
         for task, parts in model.tasks.items()
         for name, module in parts.named_modules()
-        if isinstance(module, RingQueue)
+        if isinstance(module, RingQueue) and not name.startswith('teacher.')
     }
 
 
@@ -133,7 +133,7 @@ class StepObserver:
         self._stops = [model.watch(self._see_views)]
         for task, module in model.tasks.items():
             for part in module.modules():
-                if isinstance(part, InfoNCE):
+                if isinstance(part, (InfoNCE, LogitInfoNCE)):
                     handle = part.register_forward_pre_hook(
                         self._see_contrast)
                     self._stops.append(handle.remove)
@@ -163,7 +163,7 @@ class StepObserver:
         self._stops = []
 
     def _see_contrast(self, module: nn.Module, args: tuple) -> None:
-        if self._step is None:
+        if self._step is None or len(args) != 3:
             return
         query, positive, keys = args
         for name, queue in self._queues.items():
