@@ -224,7 +224,7 @@ def test_concat_says_what_is_wrong(parts, tmp_path):
     with pytest.raises(RuntimeError, match=r'fit the column "moco"[\s\S]*set '
                        r'it by model\.backbone\.columns\.moco\.prefix'):
         build(prefix='encoder.')
-    with pytest.raises(ValueError, match='"moco" of ConcatBackbone has no wei'):
+    with pytest.raises(ValueError, match='"moco" of ConcatBackbone has no w'):
         build(checkpoint=None)(torch.randn(1, 3, 64, 64))
     with pytest.raises(ValueError, match='did you mean checkpoint'):
         ConcatBackbone(dict(moco=dict(checkpont='x')), R18)
