@@ -11,11 +11,12 @@ averaged over anchors of drawn scenes:
 - spatial alignment: true against rotated by 90, 180 or 270 degrees, for an
   observer that has interaural differences alone and takes front for back; one
   that knows the azimuth always decides it, as a turn moves it by 90 degrees;
-- synchronisation: true against shifted by one to five clips;
-- gap: which of one to five clips lies between two clips, later or earlier.
+- synchronisation: true against shifted by one to --max-gap clips;
+- gap: how many clips, of one to --max-gap, lie between two clips, later or
+  earlier.
 """
 import argparse
-from typing import List
+from typing import List, Sequence
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from mmmultissl.datasets.binaural.simulate.splits import SPLITS
 from mmmultissl.datasets.binaural.simulate.synthesised import \
     SynthesisedSounds
 
-_ROTATIONS, _GAPS = (90., 180., 270.), (1, 2, 3, 4, 5)
+_ROTATIONS = (90., 180., 270.)
 
 
 def main() -> None:
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument('--split-by', nargs='*',
                         default=['source', 'direction'])
     parser.add_argument('--resolution', type=float, default=10.)
+    parser.add_argument('--max-gap', type=int, default=5)
     parser.add_argument('--recordings', type=int, default=200)
     args = parser.parse_args()
     settings = SceneSettings(
@@ -57,7 +59,8 @@ def main() -> None:
         for time in np.arange(settings.clip_seconds / 2, last + .01):
             here = _heard(sources, time)
             if here:
-                _judge(right, sources, here, time, settings, args.resolution)
+                _judge(right, sources, here, time, settings, args.resolution,
+                       range(1, args.max_gap + 1))
     print(f'{args.split}, {args.sources[0]} to {args.sources[1]} sources, '
           f'{args.moving:.0%} moving, silences of {args.off[0]:g} to '
           f'{args.off[1]:g} s, {args.resolution:g} degrees:')
@@ -70,7 +73,8 @@ def _heard(sources: List[Source], time: float) -> List[Source]:
 
 
 def _judge(right: dict, sources: List[Source], here: List[Source],
-           time: float, settings: SceneSettings, resolution: float) -> None:
+           time: float, settings: SceneSettings, resolution: float,
+           gaps: Sequence[int]) -> None:
     azimuths = np.array([float(s.azimuth_at(time)) for s in here])
     for turn in _ROTATIONS:
         # Which source is which is told by its class.
@@ -78,7 +82,7 @@ def _judge(right: dict, sources: List[Source], here: List[Source],
         right['spatial_lateral'].append(
             1. if moved.max() > resolution else .5)
     length = settings.clip_seconds
-    for gap in _GAPS:
+    for gap in gaps:
         for later in (time + gap * length, time - gap * length):
             if not length / 2 <= later <= settings.seconds - length / 2:
                 continue
@@ -92,9 +96,9 @@ def _judge(right: dict, sources: List[Source], here: List[Source],
             # The scene turns as a whole, so one common source suffices.
             known = common and common[0].speed and min(
                 _gap(common[0].speed * length * (gap - sign * other), 0.)
-                for other in _GAPS for sign in (1, -1)
+                for other in gaps for sign in (1, -1)
                 if other != gap) > resolution
-            right['gap'].append(1. if known else 1 / len(_GAPS))
+            right['gap'].append(1. if known else 1 / len(gaps))
 
 
 def _lateral(azimuth: np.ndarray) -> np.ndarray:
