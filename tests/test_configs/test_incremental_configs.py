@@ -2,13 +2,19 @@
 """Every config with stages becomes configs that build, in every order."""
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmmultissl.engine.stages import all_orders, expand_stages, pinned
+from mmmultissl.datasets import BinauralWriter
+from mmmultissl.engine.stages import (all_orders, expand_stages, pinned,
+                                      run_stages)
 from mmmultissl.engine.stages.record import text_of
 
+from ..test_datasets.binaural_toy import HEADINGS, panorama, png
+from ..test_engine.stages_toy import InProcess
 from .test_shipped_configs import is_known, types_in
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -119,3 +125,51 @@ def test_first_stages_are_the_single_tasks(name, alone):
         # The budget of the demo is that of one task, too.
         if name.startswith('demo'):
             assert stage.updates == single.train_cfg.max_iters
+
+
+@pytest.mark.parametrize('distance', DISTANCES)
+def test_sound_goes_through_all_stages(tmp_path, distance):
+    rate, mask = 16000, np.zeros((20, 72), np.uint8)
+    mask[:, 30:40] = 255
+    files = {'frames/a.png': png(panorama()), 'foreground/a.png': png(mask)}
+    sound = np.random.RandomState(0).randint(-9999, 9999, (20 * rate, 8))
+    with BinauralWriter(tmp_path / 'clips', rate, HEADINGS,
+                        panorama=True) as writer:
+        writer.add_recording(
+            'a', sound.astype(np.int16),
+            [dict(split='train', start=s * rate, frame='frames/a.png',
+                  foreground='foreground/a.png') for s in range(0, 19, 2)],
+            files)
+    cfg = Config.fromfile(
+        CONFIGS / 'incremental' /
+        f'incremental_binaural_{distance}_omniaudio-w16_1xb32_16khz.py')
+    cfg.merge_from_dict({
+        'work_dir': str(tmp_path / 'run'),
+        'train_dataloader.dataset.data_root': str(tmp_path / 'clips'),
+        'train_dataloader.batch_size': 4,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'model.backbone.base_channels': 4,
+        'model.tasks.spatial.audio_channels': 16,
+        'model.tasks.foreground.audio_channels': 16,
+        'model.tasks.gap.audio_channels': 16,
+        'randomness.seed': 0,
+        'log_level': 'WARNING',
+        'stage_order': ['gap', 'spatial', 'foreground'],
+        'total_updates': 4
+    })
+    records = run_stages(cfg, InProcess())
+    assert [record.updates for record in records] == [2, 1, 1]
+    states = [
+        torch.load(record.path(tmp_path / 'run' / f'{k}_{record.name}'),
+                   weights_only=True)['state_dict']
+        for k, record in enumerate(records, 1)
+    ]
+    assert not any(key.startswith('companions') for key in states[0])
+    trunk = [key for key in states[0] if key.startswith('backbone.')]
+    for before, after in zip(states, states[1:]):
+        for key in trunk:
+            assert torch.equal(after[f'tasks.remember.teacher.{key}'],
+                               before[key])
+        assert not all(torch.equal(after[key], before[key]) for key in trunk)
+        assert all(value.isfinite().all() for value in after.values())

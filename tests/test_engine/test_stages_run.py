@@ -205,6 +205,19 @@ def test_all_earlier_stages_and_the_ema_as_teachers(images, tmp_path):
                                               'remember_densecl'}
 
 
+def test_old_heads_as_teachers(images, finished, tmp_path):
+    lwf = dict(type='mmmultissl.OldHeadDistillationTask', queue_keys=10)
+    run_stages(config(images, tmp_path, lwf), InProcess())
+    before = load(tmp_path / '1_moco/iter_6.pth')['state_dict']
+    after = load(tmp_path / '2_densecl/iter_4.pth')['state_dict']
+    key = 'tasks.moco.neck.mlp.0.weight'
+    assert torch.equal(after[f'tasks.remember.teacher.{key}'], before[key])
+    # It has changed the run.
+    plain = load(finished[1] / '2_densecl/iter_4.pth')['state_dict']
+    key = 'backbone.conv1.weight'
+    assert not torch.equal(after[key], plain[key])
+
+
 def test_a_stage_alone_is_the_same_run(finished, tmp_path):
     """Its config is one for tools/train.py."""
     _, folder = finished
