@@ -83,6 +83,11 @@ def test_old_keys_made_anew(voc, tmp_path):
     found = monitored(tmp_path / 'moving')[8]
     assert found['moco.queue/key_cosine'] < 0.999
     assert found['densecl.queue/key_cosine'] == pytest.approx(1, abs=1e-5)
+    # Looked at every 2 iterations, they are old every 4.
+    run(voc, tmp_path / 'often', dict(hook, keys=dict(interval=2)), **still)
+    found = monitored(tmp_path / 'often')
+    assert [step for step, numbers in found.items()
+            if 'moco.queue/key_cosine' in numbers] == [4, 8]
 
 
 COLLAPSE = dict(

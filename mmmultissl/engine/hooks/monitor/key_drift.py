@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Dict, Iterator, List, Optional
 
 import torch
-from mmengine.dist import get_world_size
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,8 +39,8 @@ class KeyDrift(Measurement):
     A run that is resumed in between leaves the next measurement out.
 
     Args:
-        interval (int): Iterations between two measurements.
-            Defaults to 500.
+        interval (int): Iterations between two measurements; a multiple of it
+            where keys live longer. Defaults to 500.
     """
 
     # Encoding may gather statistics over the processes.
@@ -70,6 +70,8 @@ class KeyDrift(Measurement):
         # Of several queues the shortest one decides; one that holds less
         # than two batches has no old keys.
         self._lifetime = min((t for t in lifetimes if t > 0), default=0)
+        # One batch is kept at a time.
+        self.interval *= self._lifetime // self.interval + 1
 
     def wants(self, iteration: int, last: int) -> bool:
         """Whether a step's keys will be as old as can be at the measurement.
@@ -114,8 +116,10 @@ class KeyDrift(Measurement):
                 continue
             image = step.images[views[0]]
             outputs = _encode(encoder, task, image)
-            alike = [_likeness(keys, output) for output in outputs]
-            best = max(range(len(alike)), key=alike.__getitem__)
+            alike = torch.tensor([_likeness(keys, o) for o in outputs])
+            # All processes decide alike, or one would wait for the others.
+            all_reduce(alike, 'min')
+            best = int(alike.argmax())
             if alike[best] > _SAME:
                 self._images[task] = image
                 self._written.append(
