@@ -1,9 +1,16 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 # The rows that combine the three binaural tasks. A child names the configs,
 # the budget, the data and the evaluations.
+_base_ = '../_base_/monitor.py'
+
 seeds = [0, 1, 2]
 reference = 'multitask'
 baselines = ['spatial', 'foreground', 'gap']
+
+# What the report draws of rows while they train, forgetting among it.
+monitor = _base_.monitor
+monitor.earlier_tasks = dict(interval=500)
+cfg_options = dict(custom_hooks=[monitor])
 
 tasks = ('spatial', 'foreground', 'gap')
 distances = dict(

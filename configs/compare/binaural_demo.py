@@ -20,9 +20,15 @@ prepare = dict(
         output=scenes))
 
 config = 'configs/demo/binaural_demo.py'
+
+monitor = _base_.monitor
+for kind in ('batch', 'gradients', 'rank', 'queues', 'keys', 'drift',
+             'earlier_tasks'):
+    monitor[kind].interval = 20
 cfg_options = {
     'train_dataloader.dataset.data_root': scenes,
-    'train_dataloader.num_workers': 0
+    'train_dataloader.num_workers': 0,
+    'custom_hooks': [monitor]
 }
 only = dict(
     spatial={

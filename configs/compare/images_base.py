@@ -1,9 +1,16 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 # The rows that combine two tasks on images. A child names the configs, the
 # budget, the data and the evaluations.
+_base_ = '../_base_/monitor.py'
+
 seeds = [0, 1, 2]
 reference = 'multitask'
 baselines = ['moco', 'densecl']
+
+# What the report draws of rows while they train, forgetting among it.
+monitor = _base_.monitor
+monitor.earlier_tasks = dict(interval=500)
+cfg_options = dict(custom_hooks=[monitor])
 
 # A row made of several trained encoders has the same budget in sum: two
 # columns get half of it each, two teachers and their student a third each.

@@ -18,10 +18,15 @@ prepare = dict(
         output=images))
 lists = dict(voc=dict(root=images, share=.3, seed=0))
 
+monitor = _base_.monitor
+for kind in ('batch', 'gradients', 'rank', 'queues', 'keys', 'drift',
+             'earlier_tasks'):
+    monitor[kind].interval = 20
 # Of every row that is trained.
 cfg_options = {
     'train_dataloader.dataset.data_root': images,
     'train_dataloader.num_workers': 0,
+    'custom_hooks': [monitor]
 }
 config = 'configs/demo/multissl_densecl_r18_demo.py'
 amalgamation = dict(config='configs/compare/rows/amalgamation_demo.py')

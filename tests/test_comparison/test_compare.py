@@ -267,7 +267,8 @@ def test_the_report_stands_alone_and_says_what_was_not_measured(
         'Features while training', 'Forgetting', 'Gradient conflict',
         'Embeddings'
     ]
-    assert page.count('cosine</h3>') == 3
+    assert page.count('<h3>cosine of a and b</h3>') == 1
+    assert page.count('<h3>norm of a</h3>') == 1
     assert 'No row has several stages' in page
     assert 'Not measured: no row has MonitorHook' in page
     assert 'Not kept: no evaluation' in page

@@ -1,9 +1,9 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Whether the tasks of a row pull in one direction."""
-from typing import Sequence
+from typing import Dict, Sequence
 
 from ..page import Section, paragraphs
-from .curves import panels
+from .curves import Points, panels
 from .logs import Log
 
 _COSINE = 'gradient/cosine/'
@@ -11,7 +11,7 @@ _NORM = 'gradient/norm/'
 
 
 def conflict_section(logs: Sequence[Log]) -> Section:
-    """Draw the cosine of each two tasks' gradients, and their norms.
+    """Draw the cosine of each two tasks' gradients, and the norms of all.
 
     Args:
         logs (Sequence[Log]): Of the rows.
@@ -20,12 +20,13 @@ def conflict_section(logs: Sequence[Log]) -> Section:
         Section: The section, which says so where nothing was measured.
     """
     title = 'Gradient conflict'
-    body = ''
-    for log in logs:
-        cosines = log.monitored(_COSINE)
-        body += panels(f'{log.row}: cosine', cosines)
-        if cosines:
-            body += panels(f'{log.row}: norm', log.monitored(_NORM))
+    body = ''.join(
+        panels(f'cosine of {pair.replace(":", " and ")}', curves)
+        for pair, curves in _by_name(logs, _COSINE).items())
+    several = [log for log in logs if log.monitored(_COSINE)]
+    body += ''.join(
+        panels(f'norm of {task}', curves)
+        for task, curves in _by_name(several, _NORM).items())
     if not body:
         return Section(title, '', paragraphs(
             'Not measured: no row of several tasks has MonitorHook among its '
@@ -39,3 +40,12 @@ def conflict_section(logs: Sequence[Log]) -> Section:
             'they do not meet, which is what random directions in so many '
             'dimensions do. It is measured in the space of features, not of '
             'weights.'), f'<div class=grid>{body}</div>')
+
+
+def _by_name(logs: Sequence[Log], prefix: str) -> Dict[str, Dict[str, Points]]:
+    """What was measured, to row, to its curve."""
+    found: Dict[str, Dict[str, Points]] = {}
+    for log in logs:
+        for name, points in log.monitored(prefix).items():
+            found.setdefault(name, {})[log.row] = points
+    return found

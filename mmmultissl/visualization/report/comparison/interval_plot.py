@@ -6,7 +6,7 @@ from typing import Sequence, Tuple
 from mmmultissl.comparison.statistics import Difference
 from ..svg import ticks
 
-_WIDTH, _LINE, _LABEL, _RIGHT = 480, 22, 190, 14
+_WIDTH, _LINE, _LABEL, _RIGHT = 560, 22, 250, 14
 
 
 def interval_plot(rows: Sequence[Tuple[str, Difference]], sign: int) -> str:
@@ -59,4 +59,4 @@ def interval_plot(rows: Sequence[Tuple[str, Difference]], sign: int) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 30 else f'{name[:17]}…{name[-12:]}'
+    return name if len(name) <= 36 else f'{name[:17]}…{name[-18:]}'

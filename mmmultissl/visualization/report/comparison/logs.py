@@ -94,21 +94,22 @@ def read_stage(folder: Path, start: int) -> Stage:
 
 
 def read_logs(comparison: Comparison, done: Sequence[str]) -> List[Log]:
-    """Read the logs of the first seed of every row that was trained.
+    """Read the logs of the first seed of every row of the table.
 
     Args:
         comparison (Comparison): The comparison.
         done (Sequence[str]): Names of the jobs that are done.
 
     Returns:
-        list[Log]: In the order of the rows; without those whose training
-        command leaves no ``scalars.json``.
+        list[Log]: In the order of the rows; without those that are not
+        trained, or whose training command leaves no ``scalars.json``.
     """
     logs = []
-    for name, row in comparison.rows.items():
+    for name in comparison.shown:
         seeds = [
             seed for seed in comparison.seeds_of(name)
-            if row.train and pretrain_job(name, seed) in done
+            if comparison.rows[name].train
+            and pretrain_job(name, seed) in done
         ]
         if not seeds:
             continue

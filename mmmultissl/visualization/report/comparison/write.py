@@ -14,6 +14,9 @@ from .forgetting import forgetting_section
 from .logs import read_logs
 from .results import sections_of
 
+# Names of rows may be longer than a card is wide.
+_STYLE = '.key span { white-space: normal; overflow-wrap: anywhere; }\n'
+
 
 def write_report(comparison: Comparison, plan: Plan,
                  summaries: Sequence[Summary], done: Sequence[str],
@@ -37,6 +40,6 @@ def write_report(comparison: Comparison, plan: Plan,
         conflict_section(logs),
         embedding_section(comparison, plan, done, thumbnails)
     ]
-    write_page(sections, thumbnails.style(),
+    write_page(sections, _STYLE + thumbnails.style(),
                comparison.out / 'report.html', comparison.title,
                comparison.note)
