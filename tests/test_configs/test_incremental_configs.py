@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmmultissl.datasets import BinauralWriter
 from mmmultissl.engine.stages import (all_orders, expand_stages, pinned,
                                       run_stages)
-from mmmultissl.engine.stages.record import text_of
+from mmmultissl.engine.stages.config_text import text_of
 
 from ..test_datasets.binaural_toy import HEADINGS, panorama, png
 from ..test_engine.stages_toy import InProcess

@@ -6,8 +6,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmmultissl.engine.stages import expand_stages
-from mmmultissl.engine.stages.expand import _SPEC_KEYS, _START
 from mmmultissl.engine.stages.progress import overview
+from mmmultissl.engine.stages.spec import _SPEC_KEYS, _START
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs/incremental.md').read_text()

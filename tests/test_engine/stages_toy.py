@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmmultissl.engine.stages.record import text_of
+from mmmultissl.engine.stages.config_text import text_of
 from mmmultissl.utils.command_line import build_runner
 
 from .resume_toy import multi_ssl, two_views

@@ -6,8 +6,9 @@ import pytest
 from mmengine.config import Config
 
 from mmmultissl.engine.stages import all_orders, expand_stages, pinned
+from mmmultissl.engine.stages.config_text import text_of
+from mmmultissl.engine.stages.inputs import digest_of, inputs_of
 from mmmultissl.engine.stages.progress import StageProgress, overview
-from mmmultissl.engine.stages.record import digest_of, inputs_of, text_of
 
 
 def config(**changes):

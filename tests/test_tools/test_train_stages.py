@@ -1,5 +1,5 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-"""tools/train.py on a config with stages: processes, signals, several ranks."""
+"""tools/train.py with stages: processes, signals, several ranks."""
 import json
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmmultissl.engine.stages.record import text_of
+from mmmultissl.engine.stages.config_text import text_of
 from tests.test_engine.stages_toy import assert_equal, config, make_images
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-# The three binaural tasks one after the other, each stage from the trunk of the
-# one before and held near it; the order is one line of a child, or
+# The three binaural tasks one after the other, each stage from the trunk of
+# the one before and held near it; the order is one line of a child, or
 # --cfg-options stage_order=gap,spatial,foreground. The paper names incremental
 # learning of the three; orders, distance and weight are our choice. A stage
 # loads the views of its own task.

@@ -1,10 +1,11 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Incremental learning: one config, one process after the other."""
-from .expand import (STAGE_KEYS, Stage, all_orders, expand_stages, pinned,
-                     stage_order)
-from .processes import StageProcesses, enter_group
+from .expand import STAGE_KEYS, Stage, expand_stages, pinned
+from .group import enter_group
+from .processes import StageProcesses
 from .record import Begun, Record
 from .run import run_stages
+from .spec import all_orders, stage_order
 from .start_from import require_file, start_from
 
 __all__ = [

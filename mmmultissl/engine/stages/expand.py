@@ -7,20 +7,16 @@ of a config without running them.
 import copy
 import os.path as osp
 from dataclasses import dataclass
-from difflib import get_close_matches
-from itertools import permutations
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from mmengine.config import Config
 
 from mmmultissl.utils.seeding import hash_ints
+from .spec import have, read_stage, share_updates, stage_order
 
 #: The keys of a config that make it one of stages.
 STAGE_KEYS = ('stages', 'stage_order', 'total_updates')
 
-_SPEC_KEYS = ('tasks', 'updates', 'overrides', 'start', 'distill', 'teacher')
-_START = dict(trunk=True, momentum=False, tasks=(), companions=())
-_TEACHERS = ('last', 'last_ema', 'all')
 _LOOP = 'mmmultissl.PretrainLoop'
 _EMA_TRUNK = 'momentum.ema0.backbone.'
 
@@ -60,48 +56,6 @@ class Stage:
         return osp.join(self.work_dir, f'iter_{self.iterations}.pth')
 
 
-def stage_order(cfg: Config) -> Tuple[str, ...]:
-    """Get the order of the stages.
-
-    Args:
-        cfg (Config): A config with ``stages``.
-
-    Returns:
-        tuple[str]: The names.
-
-    Raises:
-        ValueError: If a name is unknown or comes twice, or there is none.
-    """
-    order = cfg.get('stage_order')
-    # `--cfg-options stage_order=moco` gives a string.
-    order = (order, ) if isinstance(order, str) else tuple(order or ())
-    known = [name for name, spec in cfg.stages.items() if spec is not None]
-    if not order:
-        raise ValueError('stage_order is empty: name stages in the order in '
-                         f'which they are to be trained; {_have(known)}.')
-    for name in order:
-        if name not in known:
-            raise ValueError(f'stage_order names {name}, which is no stage: '
-                             f'{_have(known)}.')
-        if order.count(name) > 1:
-            raise ValueError(
-                f'stage_order names {name} twice: give the second one a name '
-                f'of its own in stages, with tasks=("{name}", ).')
-    return order
-
-
-def all_orders(cfg: Config) -> List[Tuple[str, ...]]:
-    """List every order of the stages, for comparisons.
-
-    Args:
-        cfg (Config): A config with ``stages``.
-
-    Returns:
-        list[tuple[str]]: The K! permutations, that of the config first.
-    """
-    return list(permutations(stage_order(cfg)))
-
-
 def expand_stages(cfg: Config, work_dir: str) -> List[Stage]:
     """Make an ordinary config of each stage.
 
@@ -124,8 +78,8 @@ def expand_stages(cfg: Config, work_dir: str) -> List[Stage]:
             budget.
     """
     order = stage_order(cfg)
-    specs = {name: _spec(name, cfg.stages[name]) for name in order}
-    updates = _updates(order, specs, cfg.get('total_updates'))
+    specs = {name: read_stage(name, cfg.stages[name]) for name in order}
+    updates = share_updates(order, specs, cfg.get('total_updates'))
     stages: List[Stage] = []
     for number, (name, share) in enumerate(zip(order, updates), 1):
         stages.append(
@@ -153,86 +107,6 @@ def pinned(stage: Stage, checkpoints: Mapping[int, Tuple[str, str]]) -> Config:
     for place, number in places:
         place.checkpoint, place.sha256 = checkpoints[number]
     return cfg
-
-
-def _have(names: Sequence[str]) -> str:
-    return f'there are {", ".join(names)}' if names else 'there are none'
-
-
-def _spec(name: str, given: Any) -> dict:
-    """Check one entry of ``stages`` and fill in what it leaves out."""
-    given = {key: value for key, value in given.items() if key != '_scope_'}
-    _check_keys(f'stages.{name}', given, _SPEC_KEYS)
-    start = dict(given.get('start') or {})
-    _check_keys(f'stages.{name}.start', start, tuple(_START))
-    teacher = given.get('teacher', 'last')
-    if teacher not in _TEACHERS:
-        raise ValueError(f'stages.{name}.teacher is {teacher!r}: set it to '
-                         f'one of {", ".join(_TEACHERS)}.')
-    tasks = given.get('tasks', (name, ))
-    distill = given.get('distill')
-    if distill is not None and 'teacher' in distill:
-        raise ValueError(
-            f'stages.{name}.distill sets a teacher: choose one of the earlier '
-            f'stages by stages.{name}.teacher ({", ".join(_TEACHERS)}).')
-    return dict(
-        tasks=(tasks, ) if isinstance(tasks, str) else tuple(tasks),
-        updates=given.get('updates'),
-        overrides=given.get('overrides') or {},
-        start={**_START, **start},
-        distill=distill,
-        teacher=teacher)
-
-
-def _check_keys(where: str, given: dict, known: Sequence[str]) -> None:
-    for key in given:
-        if key not in known:
-            similar = get_close_matches(key, known, 1)
-            hint = f'did you mean {similar[0]}?' if similar else \
-                f'it takes {", ".join(known)}.'
-            raise ValueError(f'{where} has the key {key}, which nobody reads: '
-                             f'{hint}')
-
-
-def _updates(order: Sequence[str], specs: Dict[str, dict],
-             total: Optional[int]) -> List[int]:
-    """Share out the budget, so that every order costs the same."""
-    if not _is_count(total) or total < 1:
-        raise ValueError(
-            f'total_updates is {total!r}: set it to the number of optimiser '
-            'updates of all stages together, at least 1.')
-    given = {name: specs[name]['updates'] for name in order}
-    for name, value in given.items():
-        if value is not None and (not _is_count(value) or value < 0):
-            raise ValueError(f'stages.{name}.updates is {value!r}: set it to '
-                             'a whole number of updates, or leave it out for '
-                             'an equal share of total_updates.')
-    open_ones = [name for name in order if given[name] is None]
-    left = total - sum(value for value in given.values() if value is not None)
-    if left < 0 or (left > 0 and not open_ones):
-        raise ValueError(
-            f'The stages of stage_order have {total - left} updates, but '
-            f'total_updates is {total}: make them equal, so that runs can be '
-            'compared.')
-    if open_ones:
-        share, rest = divmod(left, len(open_ones))
-        if share == 0:
-            raise ValueError(
-                f'total_updates={total} leaves {left} updates for the stages '
-                f'{", ".join(open_ones)}: raise it, or set updates=0 for a '
-                'stage that is to be empty.')
-        for place, name in enumerate(open_ones):
-            given[name] = share + (rest if place == 0 else 0)
-    if given[order[0]] == 0:
-        raise ValueError(
-            f'The first stage {order[0]} has no updates, so there is nothing '
-            'that it could hand on: give it some, or leave it out of '
-            'stage_order.')
-    return [given[name] for name in order]
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _expand(cfg: Config, name: str, number: int, updates: int, spec: dict,
@@ -304,7 +178,7 @@ def _choose_tasks(cfg: Config, name: str, tasks: Tuple[str, ...]) -> None:
     for task in tasks:
         if task not in there:
             raise ValueError(f'The stage {name} trains the task {task}, but '
-                             f'of the tasks in model.tasks {_have(there)}.')
+                             f'of the tasks in model.tasks {have(there)}.')
     left_out = [task for task in there if task not in tasks]
     # Removed rather than None, which a config without parents may not say.
     for task in known.keys() - set(tasks):

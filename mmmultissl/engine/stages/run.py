@@ -13,11 +13,12 @@ from mmengine.dist import is_main_process
 from ..atomic_save import write_text_atomically
 from ..backbone_weights import sha256_of
 from ..safe_load import load_safely
+from .config_text import text_of
 from .expand import Stage, expand_stages, pinned
-from .processes import free_port, locked, on_main
+from .group import free_port, locked, on_main
+from .inputs import digest_of, inputs_of, require_same_inputs
 from .progress import StageProgress, overview, title, words_for
-from .record import (Begun, Record, digest_of, inputs_of,
-                     require_same_inputs, text_of)
+from .record import Begun, Record
 from .start_from import require_file
 
 
@@ -142,7 +143,7 @@ class _Folder:
         record = Record.read(stage.work_dir)
         saved = any(Path(stage.work_dir).glob('*.pth'))
         if begun is not None:
-            require_same_inputs(begun, inputs, stage.work_dir)
+            require_same_inputs(begun.inputs, inputs, stage.work_dir)
         elif saved:
             raise ValueError(
                 f'{stage.work_dir} holds checkpoints that no staged run has '
