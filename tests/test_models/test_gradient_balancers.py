@@ -159,7 +159,7 @@ def test_cagrad_solves_the_papers_problem(tasks, kind, c):
     found = cagrad_weights(rows @ rows.T, c) @ rows
     mean = rows.mean(0)
     radius = c * np.linalg.norm(mean)
-    # The primal problem, equation 3: no further from the mean than allowed,
+    # The primal problem: no further from the mean than allowed,
     # and the worst task improves as much as the dual value says it can.
     assert np.linalg.norm(found - mean) <= radius * (1 + 1e-9)
     expected, bound = cagrad_by_slsqp(rows, c)
@@ -210,7 +210,7 @@ def test_grad_vac_is_its_algorithm_on_vectors(tasks, kind):
             length = rows[j].norm()
             cosine = (turned @ rows[j] / turned.norm() / length).item()
             if cosine < target:
-                # Equation 3.
+                # The cosine becomes the target.
                 turned = turned + turned.norm() * (
                     target * math.sqrt(1 - cosine**2) -
                     cosine * math.sqrt(1 - target**2)) / (

@@ -211,7 +211,8 @@ def test_judging_does_not_fork():
     model, = same_start(dict(a=projection(), b=projection()), 'GradientSum')
     views = next(golden.batches(1))
     model.eval()
-    sum(v for k, v in model.loss(views, None).items() if 'loss' in k).backward()
+    losses = model.loss(views, None)
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
     with torch.no_grad():
         model.train().loss(views, None)
     assert model.last_gram is None

@@ -140,9 +140,10 @@ class GradientBalancer(Balancer):
 
     Losses stay as they are (see :attr:`heads` for the exception), so heads,
     companions and whatever else is a task's own are trained as by a plain
-    sum; the trunk gets one weighted sum of the tasks' gradients. This is balancing in feature space: inner
-    products are those of gradients on the features of this step, and not on
-    the trunk's parameters. There is one backward pass through the trunk.
+    sum; the trunk gets one weighted sum of the tasks' gradients. This is
+    balancing in feature space: inner products are those of gradients on the
+    features of this step, and not on the trunk's parameters. There is one
+    backward pass through the trunk.
 
     Weights are a function of the Gram matrix of the gradients, the same on
     all processes, and do not change when all gradients are multiplied by one

@@ -18,7 +18,7 @@ _SHORTEST = 1e-4
 def cagrad_weights(gram: np.ndarray, c: float) -> np.ndarray:
     r"""Get the weights of the conflict-averse direction.
 
-    The paper's dual problem, section 3.1:
+    The paper's dual problem:
     :math:`\min_w \langle g_w, g_0 \rangle + \kappa \|g_w\|` over weights of
     sum 1, with :math:`g_0` the mean and :math:`\kappa = c \|g_0\|`, then
     :math:`d = g_0 + \kappa g_w / \|g_w\|`.

@@ -13,9 +13,8 @@ from .base import LossBalancer, TaskLosses, mean_over_ranks
 class DynamicTaskPrioritisation(LossBalancer):
     r"""Gives more weight to a task that is not solved yet.
 
-    `Dynamic Task Prioritization for Multitask Learning
-    <https://openaccess.thecvf.com/content_ECCV_2018/html/Michelle_Guo_Focus_on_the_ECCV_2018_paper.html>`_,
-    equations 2 and 3: :math:`w_t = -(1 - \kappa_t)^{\gamma_t}
+    "Dynamic Task Prioritization for Multitask Learning" (Guo et al., ECCV
+    2018): :math:`w_t = -(1 - \kappa_t)^{\gamma_t}
     \log \kappa_t`, with :math:`\kappa_t` a running mean of a performance in
     (0, 1], here an accuracy that the task logs. At the start
     :math:`\kappa_t` is the accuracy of the first step (our choice). A task

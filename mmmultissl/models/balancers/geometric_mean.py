@@ -12,7 +12,7 @@ class GeometricMean(LossBalancer):
     r"""Trains :math:`(\prod_t L_t)^{1/T}`.
 
     The geometric loss strategy of `MultiNet++
-    <https://arxiv.org/abs/1904.08325>`_, equation 3. Its gradient is that of
+    <https://arxiv.org/abs/1904.08325>`_. Its gradient is that of
     :math:`\sum_t w_t L_t` with the constants
     :math:`w_t = \frac{1}{T L_t} (\prod_u L_u)^{1/T}`, which is what is
     computed here, from the losses of all processes; the sum of the logged

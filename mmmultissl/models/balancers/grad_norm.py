@@ -58,9 +58,9 @@ class GradNorm(GradientBalancer):
     fallen less than others' gets a longer gradient. The losses at the start,
     to which progress is relative, are means over some iterations, taken when
     all queues are full, since a contrastive loss rises while they fill (our
-    choice); until they are known the weights are 1. They do not depend on the size of the losses once they
-    have been learned. Losses have to be positive. See
-    :class:`GradientBalancer` for what is weighed.
+    choice); until they are known the weights are 1. They do not depend on the
+    size of the losses once they have been learned. Losses have to be
+    positive. See :class:`GradientBalancer` for what is weighed.
 
     Args:
         alpha (float): How strongly slow tasks are pulled.

@@ -14,7 +14,7 @@ def grad_vac_weights(gram: Tensor, others: Tensor, targets: Tensor,
                      momentum: float) -> Tuple[Tensor, Tensor]:
     """Get the weights that turning the gradients amounts to.
 
-    Algorithm 1 and equation 3 of the paper. A changed gradient is a
+    Algorithm 1 of the paper. A changed gradient is a
     combination of the original ones, so its inner products with them follow
     from the Gram matrix.
 

@@ -15,10 +15,10 @@ _RIDGE = 1e-8
 def imtl_g_weights(gram: Tensor) -> Tensor:
     r"""Get the weights of the impartial combination.
 
-    The paper's condition (section 3.1, equation 4): projections on all unit
-    gradients are equal, weights add up to 1. With the cosines C that is
-    :math:`w_t \propto (C^{-1} 1)_t / \|g_t\|`, which is the closed form of
-    its equation 6 without a task singled out.
+    The paper's condition: projections on all unit gradients are equal,
+    weights add up to 1. With the cosines C that is
+    :math:`w_t \propto (C^{-1} 1)_t / \|g_t\|`, which is the paper's closed
+    form without a task singled out.
 
     Args:
         gram (Tensor): Inner products of the gradients, ``(T, T)``.

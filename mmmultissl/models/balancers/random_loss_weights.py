@@ -14,11 +14,11 @@ class RandomLossWeights(LossBalancer):
     """Weighs losses by the softmax of normal numbers.
 
     `Reasonable Effectiveness of Random Weighting
-    <https://arxiv.org/abs/2111.10603>`_, the normal distribution of its
-    section 3. The weights are a function of (seed, step), the same on all
-    processes and after a resume. They add up to the number of tasks and not
-    to 1, so that a learning rate keeps its meaning (our choice); a task alone
-    has the weight 1.
+    <https://arxiv.org/abs/2111.10603>`_, with its normal distribution. The
+    weights are a function of (seed, step), the same on all processes and
+    after a resume. They add up to the number of tasks and not to 1, so that a
+    learning rate keeps its meaning (our choice); a task alone has the weight
+    1.
 
     Args:
         seed (int): The seed. Defaults to 0.

@@ -15,7 +15,7 @@ class UncertaintyWeights(Balancer):
 
     `Multi-Task Learning Using Uncertainty to Weigh Losses
     <https://arxiv.org/abs/1705.07115>`_, equation 7, with
-    :math:`s = \log \sigma^2`, which section 3.3 recommends:
+    :math:`s = \log \sigma^2`, which the paper recommends to train:
     :math:`\sum_t \frac{1}{2} e^{-s_t} L_t + \frac{1}{2} s_t`. It is smallest
     where :math:`e^{s_t} = L_t`.
 
@@ -26,8 +26,7 @@ class UncertaintyWeights(Balancer):
     ``{task}.loss_uncertainty``, the weight is logged as ``{task}.weight``.
 
     Args:
-        start (float): :math:`s` at the start. Defaults to -0.5 (LibMTL's; the
-            paper names none).
+        start (float): :math:`s` at the start. Defaults to -0.5 (LibMTL's).
     """
 
     def __init__(self, start: float = -0.5) -> None:
