@@ -153,6 +153,15 @@ def test_two_processes_run_two_stages(toy, tmp_path):
     assert_equal(states(tmp_path / 'straight'), states(tmp_path / 'cut'))
 
 
+def test_torchrun_with_one_process(toy, straight, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
+    end(start(toy, tmp_path, tool=('tools/dist_train.sh', ),
+              processes=('1', ), PORT=port))
+    assert_equal(states(straight[0]), states(tmp_path))
+
+
 def test_slurms_variables_are_understood(toy, tmp_path):
     """Without a Slurm: its step is played by two processes."""
     tools = tmp_path / 'bin'

@@ -6,7 +6,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import Callable, Iterator, Optional, Sequence
 
-from mmengine.dist import (broadcast_object_list, get_world_size,
+from mmengine.dist import (broadcast_object_list, is_distributed,
                            is_main_process)
 
 from ..cpu_ranks import start_gloo
@@ -112,9 +112,9 @@ def free_port() -> Optional[int]:
     """Find a port for a stage's group.
 
     Returns:
-        int | None: The port, or None where there is one process only.
+        int | None: The port, or None without a launcher.
     """
-    if get_world_size() == 1:
+    if not is_distributed():
         return None
     with socket.socket() as probe:
         probe.bind(('', 0))
