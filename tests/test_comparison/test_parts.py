@@ -182,8 +182,8 @@ def test_rows_with_columns_name_their_files(tmp_path):
 
 def test_downstream_trainings_are_scored_on_the_lists_of_the_mode(tmp_path):
     down = tmp_path / 'down.py'
-    down.write_text('model = dict(backbone=dict(init_cfg=dict(a=1)))\n'
-                    'checkpoint = None\n')
+    down.write_text("model = dict(backbone=dict(type='mmpretrain.ResNet', "
+                    'init_cfg=dict(a=1)))\ncheckpoint = None\n')
     settings = dict(
         rows=dict(a=dict(train=False, checkpoint='random'), c=None),
         seeds=[0],

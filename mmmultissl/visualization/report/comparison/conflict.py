@@ -3,7 +3,7 @@
 from typing import Dict, Sequence
 
 from ..page import Section, paragraphs
-from .curves import Points, panels
+from .curves import MEASURED_ONCE, Points, panels
 from .logs import Log
 
 _COSINE = 'gradient/cosine/'
@@ -29,6 +29,7 @@ def conflict_section(logs: Sequence[Log]) -> Section:
         for task, curves in _by_name(several, _NORM).items())
     if not body:
         return Section(title, '', paragraphs(
+            MEASURED_ONCE if several else
             'Not measured: no row of several tasks has MonitorHook among its '
             'custom_hooks.'))
     return Section(

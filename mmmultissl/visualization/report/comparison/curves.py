@@ -9,6 +9,8 @@ from .logs import Log
 # As many as there are colours.
 _MOST = 8
 Points = List[Tuple[float, float]]
+MEASURED_ONCE = ('Measured but once in each row, so there is no curve: shorten '
+                 'the intervals of MonitorHook.')
 # What is shown of the monitor's numbers, and what it says.
 _MONITORED = {
     'trunk/effective_rank': 'effective rank of the trunk\'s features',
@@ -72,16 +74,18 @@ def monitor_section(logs: Sequence[Log]) -> Section:
     Returns:
         Section: The section, which says so where nothing was measured.
     """
-    body = ''
+    body, measured = '', False
     for key, title in _MONITORED.items():
         curves = {}
         for log in logs:
             found = log.monitored(key).get('')
             if found:
                 curves[log.row] = found
+        measured |= bool(curves)
         body += panels(title, curves)
     if not body:
         return Section('Features while training', '', paragraphs(
+            MEASURED_ONCE if measured else
             'Not measured: no row has MonitorHook among its custom_hooks.'))
     return Section(
         'Features while training',
