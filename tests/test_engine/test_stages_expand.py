@@ -305,3 +305,26 @@ def test_progress_counts_updates_and_all_stages(capsys, monkeypatch):
         'stage 2 of 3, b: 1,000 of 1,000 updates, about 2 min 38 s left in '
         'all',
     ]
+
+
+def test_columns_are_the_stages_before():
+    stages = expand_stages(
+        config(stages=dict(b=dict(columns=True), c=dict(columns=True))),
+        '/run')
+    assert [stage.columns for stage in stages] == [{}, dict(a=1),
+                                                   dict(a=1, b=2)]
+    assert all(stage.start is None for stage in stages)
+    assert stages[0].cfg.model.backbone.type == 'mmpretrain.ResNet'
+    sources = {2: ('/b.pth', 'f00'), 1: ('/a.pth', 'e11')}
+    columns = pinned(stages[2], sources).model.backbone.columns
+    assert list(columns) == ['a', 'b', 'c'] and columns.c == {}
+    assert (columns.a.checkpoint, columns.a.sha256) == sources[1]
+    assert (columns.b.checkpoint, columns.b.sha256) == sources[2]
+    assert 'reads the columns a, b' in overview(stages, '/run')
+
+
+def test_a_column_of_its_own_starts_from_nothing():
+    with pytest.raises(ValueError, match='stages.b.start to False'):
+        expand_stages(
+            config(stages=dict(b=dict(columns=True, start=dict(trunk=True)))),
+            '/run')

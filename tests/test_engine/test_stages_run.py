@@ -205,6 +205,36 @@ def test_all_earlier_stages_and_the_ema_as_teachers(images, tmp_path):
                                               'remember_densecl'}
 
 
+def test_stages_as_frozen_columns(images, tmp_path):
+    cfg = config(images, tmp_path, total_updates=6, stage_order=[
+        'moco', 'densecl', 'again'], stages=dict(
+            moco=dict(updates=None),
+            densecl=dict(columns=True),
+            again=dict(tasks=('moco', ), columns=True)))
+    run_stages(cfg, InProcess())
+    moco, densecl, again = (
+        load(tmp_path / name / 'iter_2.pth')['state_dict']
+        for name in ('1_moco', '2_densecl', '3_again'))
+    key = 'layer4.1.conv2.weight'
+    first = moco[f'backbone.{key}']
+    own = densecl[f'backbone.columns.densecl.{key}']
+    for later in (densecl, again):
+        assert torch.equal(later[f'backbone.columns.moco.{key}'], first)
+    assert torch.equal(again[f'backbone.columns.densecl.{key}'], own)
+    last = again[f'backbone.columns.again.{key}']
+    assert not torch.equal(own, first) and not torch.equal(last, own)
+    # Batch norm of a frozen column stays as it was.
+    mean = 'bn1.running_mean'
+    assert torch.equal(again[f'backbone.columns.moco.{mean}'],
+                       moco[f'backbone.{mean}'])
+    record = json.loads((tmp_path / '3_again/stage.json').read_text())
+    assert record['columns'] == {
+        name: json.loads((tmp_path / folder / 'stage.json').read_text())[
+            'sha256']
+        for name, folder in (('moco', '1_moco'), ('densecl', '2_densecl'))}
+    assert record['start_from'] is None
+
+
 def test_old_heads_as_teachers(images, finished, tmp_path):
     lwf = dict(type='mmmultissl.OldHeadDistillationTask', queue_keys=10)
     run_stages(config(images, tmp_path, lwf), InProcess())

@@ -39,6 +39,8 @@ class Stage:
         start (int | None): Number of the stage that it starts from.
         teachers (dict[str, int]): Distillation task -> number of the stage
             that is its teacher.
+        columns (dict[str, int]): Frozen column of a progressive network ->
+            number of the stage that trained it.
     """
     name: str
     number: int
@@ -49,6 +51,7 @@ class Stage:
     cfg: Config
     start: Optional[int]
     teachers: Dict[str, int]
+    columns: Dict[str, int]
 
     @property
     def checkpoint(self) -> str:
@@ -102,6 +105,8 @@ def pinned(stage: Stage, checkpoints: Mapping[int, Tuple[str, str]]) -> Config:
     cfg = copy.deepcopy(stage.cfg)
     places = [(cfg.model.tasks[task].teacher, number)
               for task, number in stage.teachers.items()]
+    places += [(cfg.model.backbone.columns[column], number)
+               for column, number in stage.columns.items()]
     if stage.start is not None:
         places.append((cfg.start_from, stage.start))
     for place, number in places:
@@ -122,9 +127,11 @@ def _expand(cfg: Config, name: str, number: int, updates: int, spec: dict,
     _merge(own, name, spec['overrides'])
     iterations = _set_length(own, name, updates)
     _choose_tasks(own, name, spec['tasks'])
-    start, teachers = None, {}
+    start, teachers, columns = None, {}, {}
     if before and updates:
         source = _trained(before)
+        if spec['columns']:
+            columns = _add_columns(own, name, before)
         parts = _parts(name, spec, source)
         if parts:
             start = source.number
@@ -135,7 +142,7 @@ def _expand(cfg: Config, name: str, number: int, updates: int, spec: dict,
         raise ValueError(f'The stage {name} has no task: name one in '
                          f'stages.{name}.tasks.')
     return Stage(name, number, work_dir, spec['tasks'], updates, iterations,
-                 own, start, teachers)
+                 own, start, teachers, columns)
 
 
 def _set_seed(cfg: Config, number: int) -> None:
@@ -211,6 +218,20 @@ def _parts(name: str, spec: dict, source: Stage) -> List[str]:
         parts.append(_EMA_TRUNK)
         parts += [f'momentum.ema0.tasks.{task}.' for task in start['tasks']]
     return parts
+
+
+def _add_columns(cfg: Config, name: str,
+                 before: List[Stage]) -> Dict[str, int]:
+    """Make the encoders of the stages before frozen columns of this one."""
+    # The models' imports are long.
+    from mmmultissl.models import progressive_overrides
+    trained = [stage for stage in before if stage.updates]
+    # The first stage has the plain backbone.
+    plain = trained[0].cfg.model.backbone.to_dict()
+    cfg.merge_from_dict(
+        progressive_overrides(
+            {stage.name: stage.checkpoint for stage in trained}, plain, name))
+    return {stage.name: stage.number for stage in trained}
 
 
 def _add_teachers(cfg: Config, name: str, spec: dict,

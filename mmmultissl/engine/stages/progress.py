@@ -38,6 +38,8 @@ def overview(stages: Sequence[Stage], work_dir: str) -> str:
             who = ', '.join(names[number]
                             for number in stage.teachers.values())
             told.append(f'remembers {who}')
+        if stage.columns:
+            told.append(f'reads the columns {", ".join(stage.columns)}')
         lines.append(f'  {stage.number} {stage.name:<{width}}  '
                      f'{stage.updates:>{digits},} updates: '
                      f'{"; ".join(told)}')

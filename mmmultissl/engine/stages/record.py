@@ -2,7 +2,7 @@
 """What a stage was made from and what it made, on the disk."""
 import json
 import os.path as osp
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -25,6 +25,8 @@ class Record:
             teacher's checkpoint.
         start_from (str | None): Checksum of the checkpoint it started from.
         config_sha256 (str): Checksum of its inputs, see :func:`.inputs_of`.
+        columns (dict[str, str]): Frozen column -> checksum of the checkpoint
+            that it is from.
     """
     name: str
     number: int
@@ -36,6 +38,7 @@ class Record:
     teachers: Dict[str, str]
     start_from: Optional[str]
     config_sha256: str
+    columns: Dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: str) -> None:
         """Write ``stage.json`` into the stage's folder.

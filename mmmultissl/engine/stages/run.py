@@ -228,7 +228,11 @@ class _Folder:
             },
             start_from=(None if stage.start is None else
                         self.checkpoints[stage.start][1]),
-            config_sha256=digest_of(begun.inputs))
+            config_sha256=digest_of(begun.inputs),
+            columns={
+                column: self.checkpoints[number][1]
+                for column, number in stage.columns.items()
+            })
         record.write(stage.work_dir)
         self._keep(stage, record)
 

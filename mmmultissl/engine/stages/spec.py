@@ -6,7 +6,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-_SPEC_KEYS = ('tasks', 'updates', 'overrides', 'start', 'distill', 'teacher')
+_SPEC_KEYS = ('tasks', 'updates', 'overrides', 'start', 'distill', 'teacher',
+              'columns')
 _START = dict(trunk=True, momentum=False, tasks=(), companions=())
 _TEACHERS = ('last', 'last_ema', 'all')
 
@@ -92,13 +93,21 @@ def read_stage(name: str, given: Any) -> dict:
         raise ValueError(
             f'stages.{name}.distill sets a teacher: choose one of the earlier '
             f'stages by stages.{name}.teacher ({", ".join(_TEACHERS)}).')
+    columns = given.get('columns', False)
+    start = {**_START, 'trunk': not columns, **start}
+    if columns and (start['trunk'] or start['momentum']):
+        raise ValueError(
+            f'The stage {name} reads the stages before as frozen columns and '
+            'draws a column of its own: set trunk and momentum of '
+            f'stages.{name}.start to False, or leave them out.')
     return dict(
         tasks=(tasks, ) if isinstance(tasks, str) else tuple(tasks),
         updates=given.get('updates'),
         overrides=given.get('overrides') or {},
-        start={**_START, **start},
+        start=start,
         distill=distill,
-        teacher=teacher)
+        teacher=teacher,
+        columns=columns)
 
 
 def _check_keys(where: str, given: dict, known: Sequence[str]) -> None:
