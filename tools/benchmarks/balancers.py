@@ -348,10 +348,12 @@ def main() -> None:
         return
     if device.type == 'cpu':
         keep_freed_memory()
-    found = {}
-    for tasks in args.tasks:
-        found[tasks] = measure(tasks, args, device)
+    found = {tasks: measure(tasks, args, device) for tasks in args.tasks}
+    report(found)
+    for tasks in args.tasks if args.memory else ():
         for name in args.memory:
+            print(f'memory of {name}, {tasks} tasks', file=sys.stderr,
+                  flush=True)
             done = subprocess.run(
                 [sys.executable, *sys.argv, '--peak-of', name,
                  str(tasks)],
@@ -359,7 +361,8 @@ def main() -> None:
                 stdout=subprocess.PIPE,
                 text=True)
             found[tasks][name]['peak'] = float(done.stdout.split()[-1])
-    report(found)
+    if args.memory:
+        report(found)
     if args.out:
         Path(args.out).write_text(
             json.dumps(dict(arguments=vars(args), found=found), indent=1))
