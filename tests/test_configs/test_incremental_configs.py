@@ -32,8 +32,8 @@ def scope():
 
 
 def test_both_kinds_are_there():
-    assert len(FILES) == 17
-    assert sum('binaural' in path.name for path in FILES) == 4
+    assert len(FILES) == 20
+    assert sum('binaural' in path.name for path in FILES) == 5
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
@@ -51,10 +51,15 @@ def test_every_order_expands(path, tmp_path):
         for stage in stages:
             assert stage.tasks == (stage.name, )
             first = stage.number == 1
-            teachers = 'sequential' not in words and not first
+            columns = 'progressive' in words and not first
+            teachers = not first and not {'sequential',
+                                          'progressive'} & set(words)
             assert stage.teachers == (dict(remember=stage.number - 1)
                                       if teachers else {})
-            assert (stage.start is None) == first
+            assert (stage.start is None) == (first or columns)
+            assert stage.columns == ({
+                name: place for place, name in enumerate(order, 1)
+                if place < stage.number} if columns else {})
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)

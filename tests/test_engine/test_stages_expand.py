@@ -328,3 +328,12 @@ def test_a_column_of_its_own_starts_from_nothing():
         expand_stages(
             config(stages=dict(b=dict(columns=True, start=dict(trunk=True)))),
             '/run')
+
+
+def test_hooks_that_only_look_may_change():
+    cfg = config(custom_hooks=[dict(type='EndHook')])
+    watched = config(custom_hooks=[
+        dict(type='mmmultissl.MonitorHook', knn=None), dict(type='EndHook')])
+    assert inputs_of(cfg, '/run') == inputs_of(watched, '/run')
+    other = config(custom_hooks=[dict(type='OtherHook')])
+    assert inputs_of(cfg, '/run') != inputs_of(other, '/run')

@@ -16,6 +16,8 @@ _INPUTS = ('model', 'data_preprocessor', 'train_dataloader', 'train_cfg',
            'find_unused_parameters', 'compile', 'runner_type')
 _IGNORED = ('num_workers', 'persistent_workers', 'pin_memory',
             'prefetch_factor')
+# Hooks that leave no trace in a run, as their tests show.
+_ONLY_LOOK = ('MonitorHook', 'VOC07Hook')
 _SHOWN = 3
 
 
@@ -36,6 +38,10 @@ def inputs_of(cfg: Config,
     """
     found: Dict[str, Any] = dict(options=list(options))
     content = cfg.to_dict()
+    content['custom_hooks'] = [
+        hook for hook in content.get('custom_hooks') or ()
+        if str(hook.get('type')).split('.')[-1] not in _ONLY_LOOK
+    ]
     for key in _INPUTS:
         if key in content:
             _flatten(content[key], key, osp.join(work_dir, ''), found)
