@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """The jobs of a comparison: what runs, on what, after what."""
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -122,6 +123,8 @@ class Planner:
         self.comparison = comparison
         self.tools = tools
         self.python = python
+        # Many rows are judged by one config.
+        self.read = functools.lru_cache(maxsize=None)(read_config)
         self.first = tuple(f'prepare.{name}' for name in comparison.prepare)
 
     def plan(self) -> Plan:
@@ -264,7 +267,7 @@ class Planner:
         row = self.comparison.rows[name]
         options = {'randomness.seed': seed, **evaluation.cfg_options}
         cfg = downstream_config(
-            read_config(evaluation.config), row, self.comparison.configs[name])
+            self.read(evaluation.config), row, self.comparison.configs[name])
         sources: Tuple[str, ...] = ()
         if row.checkpoint == RANDOM:
             options = {'model.backbone.init_cfg': None, **options}

@@ -9,7 +9,6 @@ from mmmultissl.visualization.report.runs import (kind_of, read_scalars,
 from .comparison import Comparison
 from .evaluations import read_figures
 from .plan import Plan, pretrain_job
-from .start import read_record
 from .statistics import (Difference, Figures, Spread, difference_of, gains_of,
                          spread_of)
 
@@ -68,20 +67,26 @@ def stage_name(folder: Path) -> str:
     return json.loads(file.read_text())['name'] if file.is_file() else ''
 
 
-def seconds_of(work_dir: Path) -> float:
+def seconds_of(work_dir: Path) -> Optional[float]:
     """Sum up the seconds of a run's training steps.
 
     Args:
         work_dir (Path): Of a run, with stages or not.
 
     Returns:
-        float: Seconds, without start-up, checkpoints and evaluation.
+        float | None: Seconds, without start-up, checkpoints and evaluation;
+        None where a stage has logged no step.
     """
     total = 0.
     for folder in stage_folders(work_dir):
+        if not any(folder.glob('*/vis_data/scalars.json')):
+            return None
         lines = [
             line for line in read_scalars(folder) if kind_of(line) == 'train'
         ]
+        # One that is shorter than the logger's interval has none.
+        if not lines:
+            return None
         total += training_seconds(lines, lines[-1]['step'])
     return total
 
@@ -123,7 +128,8 @@ def training_seconds_of(comparison: Comparison, row: str, seed: int,
         done (Sequence[str]): Names of the jobs that are done.
 
     Returns:
-        float | None: Seconds; None where a training is not done.
+        float | None: Seconds; None where a training is not done or has
+        logged no step.
     """
     total = 0.
     for name in (row, *comparison.rows[row].parts):
@@ -131,14 +137,10 @@ def training_seconds_of(comparison: Comparison, row: str, seed: int,
             continue
         if pretrain_job(name, seed) not in done:
             return None
-        work = comparison.work_dir(name, seed)
-        if comparison.train_command and not any(
-                folder.glob('*/vis_data/scalars.json')
-                for folder in stage_folders(work)):
-            total += read_record(comparison, pretrain_job(name,
-                                                          seed))['seconds']
-        else:
-            total += seconds_of(work)
+        seconds = seconds_of(comparison.work_dir(name, seed))
+        if seconds is None:
+            return None
+        total += seconds
     return total
 
 

@@ -254,6 +254,20 @@ def test_a_dry_run_shows_and_does_nothing(compare, tmp_path, capsys):
     assert not work.exists() and not order(tmp_path)
 
 
+def test_a_run_without_a_logged_step_has_no_seconds(compare, tmp_path):
+    work = tmp_path / 'work'
+    config = write_comparison(tmp_path, dict(b=None, c=None), baselines=[],
+                              seeds=[0])
+    assert run(compare, config, work) == 0
+    log = work / 'runs/a/seed0/pretrain/now/vis_data/scalars.json'
+    log.write_text('{"step": 2, "monitor/trunk/std": 1.0}\n')
+    assert run(compare, config, work, '--only-report') == 0
+    assert read_table(work)['rows']['a']['seconds'] is None
+    log.unlink()
+    assert run(compare, config, work, '--only-report') == 0
+    assert read_table(work)['rows']['a']['seconds'] is None
+
+
 def test_the_report_stands_alone_and_says_what_was_not_measured(
         compare, tmp_path):
     work = tmp_path / 'work'

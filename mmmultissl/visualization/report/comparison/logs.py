@@ -119,6 +119,8 @@ def read_logs(comparison: Comparison, done: Sequence[str]) -> List[Log]:
         stages, start = [], 0
         for folder in folders:
             stages.append(read_stage(folder, start))
-            start += stages[-1].lines[-1]['step']
+            # A stage may be shorter than the logger's interval.
+            start += max((line['step'] for line in (
+                *stages[-1].lines, *stages[-1].monitor)), default=0)
         logs.append(Log(name, seeds[0], stages))
     return logs

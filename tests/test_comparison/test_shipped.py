@@ -1,0 +1,96 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+"""The shipped comparisons: what each row costs, and what it is made of."""
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmmultissl.comparison import Planner, read_comparison
+
+FOLDER = Path('configs') / 'compare'
+IMAGES = {
+    'random', 'moco', 'densecl', 'concat', 'multitask',
+    *(f'incremental_{order}_{distance}'
+      for order in ('moco-densecl', 'densecl-moco')
+      for distance in ('euclidean', 'contrastive')),
+    'amalgamation_euclidean', 'amalgamation_contrastive', 'progressive'
+}
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+
+
+def plan(name, mode='dev'):
+    found = read_comparison(
+        str(FOLDER / f'{name}.py'), Path('work_dirs/none'), mode)
+    return found, Planner(found, Path('tools'), 'python').plan()
+
+
+@pytest.mark.parametrize('name', [
+    'images_demo', pytest.param('images_voc07_r18', marks=pytest.mark.slow),
+    pytest.param('images_r50', marks=pytest.mark.slow)
+])
+def test_images(name):
+    found, made = plan(name)
+    assert set(found.shown) == IMAGES
+    # Every combination costs the same, with its parts.
+    assert {budget.total for row, budget in found.budgets.items()
+            if row in found.shown} == {0, found.total_updates}
+    distances = {
+        row: found.configs[row].model.tasks.from_moco.distance.type
+        for row in found.shown if row.startswith('amalgamation')
+    }
+    assert distances == {
+        'amalgamation_euclidean': 'mmmultissl.EuclideanDistance',
+        'amalgamation_contrastive': 'mmmultissl.ContrastiveDistance'
+    }
+    # Nobody scores test images while settings are chosen.
+    jobs = {job.name: job for job in made.jobs}
+    for job in jobs.values():
+        assert 'data/VOCdevkit/VOC2007' not in job.command
+    assert jobs['progressive.seed0.pretrain'].rows == ('moco_half', )
+    assert set(jobs['amalgamation_contrastive.seed0.pretrain'].rows) == {
+        'moco_third', 'densecl_third'}
+    # All rows see the same data and batches.
+    loaders = []
+    for row in found.shown:
+        if found.rows[row].train:
+            loader = found.configs[row].train_dataloader.to_dict()
+            loaders.append(loader)
+    assert all(loader == loaders[0] for loader in loaders)
+
+
+@pytest.mark.parametrize('name', [
+    'binaural_demo', pytest.param('binaural_w16', marks=pytest.mark.slow)
+])
+def test_binaural_sound(name):
+    found, made = plan(name)
+    orders = [row for row in found.shown
+              if row.startswith('incremental_euclidean_')]
+    assert len(orders) == 6
+    assert {*found.shown} - {*orders} == {
+        'random', 'spatial', 'foreground', 'gap', 'concat', 'multitask',
+        'incremental_contrastive_spatial-foreground-gap',
+        'amalgamation_euclidean', 'amalgamation_contrastive'
+    }
+    assert {budget.total for row, budget in found.budgets.items()
+            if row in found.shown} == {0, found.total_updates}
+    jobs = {job.name: job for job in made.jobs}
+    content, = jobs['concat.seed0.azimuth'].configs.values()
+    columns = content['model']['backbone']['columns']
+    assert [*columns] == ['spatial_third', 'foreground_third', 'gap_third']
+    alone, = jobs['gap.seed0.azimuth'].configs.values()
+    assert content['model']['head']['in_channels'] == 3 * alone['model'][
+        'head']['in_channels']
+    # What is chosen by is not what is scored.
+    for each in (content, alone):
+        assert each['val_dataloader']['dataset']['split'] == 'val'
+        assert each['test_dataloader']['dataset']['split'] == 'test'
+    assert not any('esc10' in result.evaluation for result in made.results)
+
+
+def test_the_rows_of_a_child_are_those_of_its_parent():
+    base = Config.fromfile(FOLDER / 'images_base.py')
+    assert {*base.rows} == {*Config.fromfile(FOLDER / 'images_demo.py').rows}
