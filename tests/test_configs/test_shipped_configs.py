@@ -149,4 +149,5 @@ def test_views_are_mmpretrains_own():
     'path', sorted(CONFIGS.rglob('*.py')), ids=lambda path: path.name)
 def test_configs_are_short(path):
     lines = [line for line in path.read_text().splitlines() if line.strip()]
-    assert len(lines) <= 60
+    # Lists of rows and evaluations are longer.
+    assert len(lines) <= (80 if 'compare' in path.parts else 60)
