@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmmultissl.engine.atomic_save import write_text_atomically

@@ -100,7 +100,8 @@ def test_sweeps_make_all_combinations(tmp_path):
     made = expand(row)
     assert len(made) == 12
     assert made[0].name == 'il_x-y-z_near'
-    assert made[-1].cfg_options == dict(k=1, d='c', stage_order=['z', 'y', 'x'])
+    assert made[-1].cfg_options == dict(
+        k=1, d='c', stage_order=['z', 'y', 'x'])
     made = expand(
         Row('mt', 'c.py', sweep=dict(
             balancer=['PCGrad', 'other.MGDA'], weights=[dict(a=1, b=.5)])))
@@ -120,7 +121,8 @@ def test_sweeps_make_all_combinations(tmp_path):
     (dict(rows={'a/b': {}}), 'cannot name a folder'),
     (dict(rows=dict(b=dict(confg='x'))), 'has confg, which no row has'),
     (dict(rows=dict(b=dict(train=False))), 'has no checkpoint to evaluate'),
-    (dict(rows=dict(b=dict(evaluations=dict(other=None)))), 'but there are judge'),
+    (dict(rows=dict(b=dict(evaluations=dict(other=None)))),
+     'but there are judge'),
     (dict(reference='nobody'), 'is not in the table'),
     (dict(evaluations=dict(e=dict(kind='voc07'))), 'which figure counts'),
     (dict(evaluations=dict(e=dict(kind='voc', metric='x'))), 'one of voc07'),
@@ -177,7 +179,8 @@ def test_rows_with_columns_name_their_files(tmp_path):
     judged = jobs['b.seed2.judge.dev']
     assert judged.needs == ('half.seed2.pretrain', 'other.seed2.pretrain')
     assert judged.command[2] == 'columns'
-    assert 'b.seed2.pretrain' not in jobs and 'half.seed0.judge.dev' not in jobs
+    assert 'b.seed2.pretrain' not in jobs
+    assert 'half.seed0.judge.dev' not in jobs
 
 
 def test_downstream_trainings_are_scored_on_the_lists_of_the_mode(tmp_path):

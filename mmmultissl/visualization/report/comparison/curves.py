@@ -9,8 +9,8 @@ from .logs import Log
 # As many as there are colours.
 _MOST = 8
 Points = List[Tuple[float, float]]
-MEASURED_ONCE = ('Measured but once in each row, so there is no curve: shorten '
-                 'the intervals of MonitorHook.')
+MEASURED_ONCE = ('Measured but once in each row, so there is no curve: '
+                 'shorten the intervals of MonitorHook.')
 # What is shown of the monitor's numbers, and what it says.
 _MONITORED = {
     'trunk/effective_rank': 'effective rank of the trunk\'s features',

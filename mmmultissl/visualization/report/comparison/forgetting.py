@@ -77,9 +77,9 @@ def forgetting_section(logs: Sequence[Log]) -> Section:
     texts = []
     if body:
         texts.append(
-            'How much the loss of an earlier stage\'s tasks, with its old heads '
-            'and on the same few batches, has risen since it ended, first '
-            f'seed; {NONE} is not measured. It is what the encoder has lost '
+            'How much the loss of an earlier stage\'s tasks, with its old '
+            'heads and on the same few batches, has risen since it ended, '
+            f'first seed; {NONE} is not measured. It is what the encoder has lost '
             'for the old head, not what a new one could still get out of it.')
     if unmeasured:
         texts.append(
