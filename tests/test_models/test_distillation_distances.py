@@ -10,7 +10,6 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
-from lightly.loss import NegativeCosineSimilarity
 from sklearn.metrics.pairwise import cosine_similarity
 
 from mmmultissl.models import losses as L
@@ -151,12 +150,20 @@ def test_unlike_features_are_explained(name):
 # Each by itself.
 
 
-def test_euclidean_is_lightlys_cosine():
+def test_euclidean_is_twice_one_less_the_cosine():
     student, teacher = pooled(0), pooled(1)
     close(
         L.EuclideanDistance()(student, teacher),
-        2 + 2 * NegativeCosineSimilarity()(student, teacher))
+        2 - 2 * F.cosine_similarity(student, teacher).mean())
     close(L.EuclideanDistance()(student, -3 * student), 4.)
+
+
+def test_euclidean_is_lightlys_cosine():
+    theirs = pytest.importorskip('lightly.loss').NegativeCosineSimilarity()
+    student, teacher = pooled(0), pooled(1)
+    close(
+        L.EuclideanDistance()(student, teacher),
+        2 + 2 * theirs(student, teacher))
 
 
 def test_dense_euclidean_is_the_mean_over_cells():
