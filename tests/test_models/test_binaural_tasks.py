@@ -549,7 +549,9 @@ def test_every_variant_learns_its_planted_cue(make, variant):
     if variant == 'flip':
         # Ahead and behind, swapped ears hear the same.
         data = dict(directions=(1, 3))
-    model = fit(make, variant, 350 if variant == 'signed' else 120, **data)
+    # Gaps are learnt more slowly than whether two things agree.
+    steps = 350 if variant == 'signed' else 250 if make is planted.gap else 120
+    model = fit(make, variant, steps, **data)
     assert accuracy(model, *planted.batch(256, **data)) > 0.9
 
 
@@ -567,7 +569,7 @@ def test_without_their_pictures_sounds_are_matched_by_chance(make):
 
 @pytest.mark.slow
 def test_the_gaps_of_others_are_found_by_chance():
-    model = fit(planted.gap)
+    model = fit(planted.gap, steps=250)
     views, samples = planted.batch(512)
     assert accuracy(model, views, samples) > 0.9
     order = torch.randperm(512)
