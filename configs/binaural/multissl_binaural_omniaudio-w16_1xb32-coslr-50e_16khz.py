@@ -1,14 +1,15 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-# For one small machine: 16 kHz, 64 mel bands (a quarter of the numbers; the
-# tasks are learnt in fewer updates), a quarter of the channels, frames of
-# 64 x 128 in which the companion keeps cells of 45 degrees, and gaps of up to
-# 3 clips, for recordings of 8 s or more. Simulated scenes by default:
+# For one small machine: 16 kHz, 64 mel bands (a quarter of the numbers), a
+# quarter of the channels, frames of 64 x 128 in which the companion keeps
+# cells of 45 degrees, and gaps of up to 3 clips, for recordings of 8 s or
+# more. Simulated scenes by default:
 #   python tools/simulate_scenes.py work_dirs/scenes
+# and others by export BINAURAL_ROOT=DIR.
 # Our choices throughout.
 _base_ = './multissl_binaural_omniaudio_8xb32-coslr-100e_48khz.py'
 
 scenes = dict(
-    data_root='work_dirs/scenes',
+    data_root='{{$BINAURAL_ROOT:work_dirs/scenes}}',
     sample_rate=16000,
     max_gap=3,
     frame_size=(64, 128))
