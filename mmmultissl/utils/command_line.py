@@ -274,9 +274,14 @@ def build_runner(cfg: Config) -> Runner:
 def leave_processes() -> None:
     """Leave a distributed run, all processes together.
 
-    gloo's threads abort a process that exits beside them, now and then, and a
-    run of which everything is done and saved would end as a failure.
+    A thread of gloo that still holds a tensor of Python's while the
+    interpreter ends aborts the process, and a run of which everything is done
+    and saved would end as a failure. Its ordinary barrier runs in such a
+    thread; the monitored one runs in the caller's.
     """
     if dist.is_available() and dist.is_initialized():
-        dist.barrier()
+        if dist.get_backend() == 'gloo':
+            dist.monitored_barrier()
+        else:
+            dist.barrier()
         dist.destroy_process_group()

@@ -19,6 +19,7 @@ from torch.testing import assert_close
 from mmmultissl.engine.runner import StrictRunner
 from mmmultissl.models import PretextTask
 from mmmultissl.registry import MODELS
+from mmmultissl.utils.command_line import leave_processes
 
 CONFIG = """
 _base_ = 'mmmultissl::multissl/multissl_moco-densecl_resnet18_1xb64-coslr-100e_folder-96px.py'
@@ -132,3 +133,4 @@ if __name__ == '__main__':
     torch.set_num_threads(1)
     run(sys.argv[1], sys.argv[2], ast.literal_eval(sys.argv[3]),
         launcher='pytorch')
+    leave_processes()
