@@ -98,7 +98,13 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         enter_group(args.launcher)
         run_stages(cfg, StageProcesses(tool, options, args.launcher), options)
         return
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        print(f'Interrupted; --resume --work-dir {runner.work_dir} goes on '
+              'from the last checkpoint.')
+        raise SystemExit(130) from None
 
 
 if __name__ == '__main__':

@@ -143,7 +143,10 @@ def _check_tasks_left_out_in_file(path: str, cfg: Config) -> None:
         if not left_out or 'read_base' in file.read():
             return
     inherited = {}
-    for base in Config._get_base_files(path):
+    bases = Config._get_base_files(path)
+    if not bases:  # a config that was written whole, such as a run's own
+        return
+    for base in bases:
         base, _ = Config._get_cfg_path(base, path)
         inherited.update(_tasks_of(Config.fromfile(base)))
     for name in left_out:

@@ -240,6 +240,17 @@ def test_weights_survive_their_file(checkpoint, tmp_path):
         assert torch.equal(value, wanted[key])
 
 
+def test_the_key_of_a_queue_that_is_too_long_is_told(checkpoint, monkeypatch):
+    distance = dict(
+        type='mmmultissl.ContrastiveDistance', queue_len=10, feat_dim=WIDTH)
+    model = build(remember=distil(checkpoint, distance=distance))
+    said = []
+    monkeypatch.setattr('mmmultissl.models.selfsup.multi_ssl.print_log',
+                        lambda text, logger, level: said.append(text))
+    model.announce_dataset(10)
+    assert 'set model.tasks.remember.distance.queue_len to 5' in said[0]
+
+
 def test_a_cut_run_resumes_without_the_file(tmp_path, monkeypatch):
     resume_toy.make_images(tmp_path / 'images')
     path = tmp_path / 'teacher.pth'

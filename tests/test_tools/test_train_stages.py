@@ -94,14 +94,19 @@ def test_killed_in_a_stage_and_started_again(toy, straight, tmp_path, ends):
     assert_equal(states(straight[0]), states(tmp_path))
 
 
-def test_a_signal_reaches_the_stage_and_ends_the_run(toy, tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_stage_and_ends_the_run(toy, tmp_path, number):
     process = start(toy, tmp_path, '--cfg-options', 'stages.moco.updates=9000',
                     'total_updates=9004')
     for line in process.stdout:
         if 'Iter(train)' in line:
             break
-    process.send_signal(signal.SIGTERM)
-    end(process, status=128 + signal.SIGTERM)
+    process.send_signal(number)
+    text = end(process, status=128 + number)
+    assert 'stage 1 of 2, moco: interrupted after ' in text
+    assert 'Traceback' not in text
+    if number == signal.SIGINT:
+        assert f'--resume --work-dir {tmp_path / "1_moco"} goes on' in text
     # The stage's process, which holds the lock too, is gone.
     process = start(toy, tmp_path, '--cfg-options',
                     'stage_order=moco,dense')

@@ -158,6 +158,11 @@ def test_a_task_left_out_in_a_file_must_be_inherited(tmp_path):
     grandchild = tmp_path / 'grandchild.py'
     grandchild.write_text('_base_ = ["child.py"]')
     assert command_line.read_config(str(grandchild)).model.tasks.moco is None
+    # What a run writes down is whole, and leaves out what it left out.
+    whole = tmp_path / 'whole.py'
+    command_line.read_config(str(grandchild)).dump(str(whole))
+    assert command_line.read_config(str(whole)).model.tasks == dict(
+        moco=None, densecl=dict())
     child.write_text('_base_ = "base.py"\nmodel = dict(tasks=dict(mocco=None))')
     with pytest.raises(
             ValueError, match='child.py leaves out the task "mocco" by None, '

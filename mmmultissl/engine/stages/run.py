@@ -71,6 +71,11 @@ def run_stages(cfg: Config,
             try:
                 status = train(start.config, stage.work_dir, start.resume,
                                start.port, keep, StageProgress(stage, stages))
+            except SystemExit:  # by a signal, which ended the stage too
+                say(f'{name}: interrupted after '
+                    f'{words_for(time.monotonic() - since)}; the same command '
+                    'goes on from its last checkpoint')
+                raise
             finally:
                 on = time.monotonic() - since
                 if is_main_process():

@@ -171,14 +171,18 @@ class MultiSSL(BaseSelfSupervisor):
         """
         self.balancer.set_pass_length(iterations)
         for name, task in self.tasks.items():
-            longest = max((m.keys.size(1) for m in task.modules()
-                           if isinstance(m, RingQueue)), default=0)
+            longest, owner = max(
+                ((module.keys.size(1), path.rpartition('.')[0])
+                 for path, module in task.named_modules()
+                 if isinstance(module, RingQueue)),
+                default=(0, ''))
             if longest > num_images // 2:
+                key = '.'.join(filter(None, (name, owner, 'queue_len')))
                 print_log(
                     f'The queue of task "{name}" holds {longest} keys, but a '
                     f'pass has {num_images} images, so that many negatives '
-                    'are older views of the same image: set model.tasks.'
-                    f'{name}.queue_len to {num_images // 2} or less.',
+                    f'are older views of the same image: set model.tasks.{key}'
+                    f' to {num_images // 2} or less.',
                     logger='current',
                     level=logging.WARNING)
 
