@@ -79,6 +79,27 @@ def test_queue_longer_than_half_the_data_is_told(monkeypatch, images,
         assert level == logging.WARNING
 
 
+def test_scaled_losses_are_those_of_a_weight_bit_for_bit():
+    found = []
+    for kwargs in (dict(loss_scales=dict(moco=100.)), dict(balancer=dict(
+            type='mmmultissl.FixedWeights', weights=dict(moco=100.)))):
+        torch.manual_seed(1)
+        model = golden.build(
+            dict(moco=golden.moco_task(), densecl=golden.densecl_task()),
+            **kwargs).train()
+        log = one_step(model, next(golden.batches(1)))
+        found.append((log, [p.grad for p in model.parameters()]))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('scales, message', [
+    (dict(mocco=2.), 'names mocco, but the tasks are moco'),
+    (dict(moco=0.), 'has 0.0 for the task "moco": give a number above 0')])
+def test_scales_that_cannot_be(scales, message):
+    with pytest.raises(ValueError, match=message):
+        golden.build(dict(moco=golden.moco_task()), loss_scales=scales)
+
+
 def test_negative_weight_is_refused():
     with pytest.raises(ValueError, match='train against it'):
         golden.build(

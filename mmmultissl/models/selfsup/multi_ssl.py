@@ -50,6 +50,10 @@ class MultiSSL(BaseSelfSupervisor):
             there are none.
         balancer (dict, optional): Config of what makes one loss of many.
             Defaults to ``dict(type='mmmultissl.FixedWeights')``, a plain sum.
+        loss_scales (dict[str, float], optional): Task name -> factor of all
+            its losses, before the balancer sees them, as if the task counted
+            in another unit: to find out which balancers mind. To weigh tasks
+            use a balancer. Defaults to None: 1 for all.
         shuffle_bn (bool): Whether EMA trunks see a batch shuffled over the
             processes (MoCo). Set it to False with SyncBN or a trunk without
             batch norm. Defaults to True.
@@ -76,6 +80,7 @@ class MultiSSL(BaseSelfSupervisor):
                  tasks: Dict[str, Optional[dict]],
                  companions: Optional[Dict[str, Optional[dict]]] = None,
                  balancer: Optional[dict] = None,
+                 loss_scales: Optional[Dict[str, float]] = None,
                  shuffle_bn: bool = True,
                  channels_last: bool = False,
                  recompute: Sequence[str] = (),
@@ -88,6 +93,7 @@ class MultiSSL(BaseSelfSupervisor):
             init_cfg=init_cfg)
         self.shuffle_bn = shuffle_bn
         self.tasks = ModuleDict(_build_tasks(tasks))
+        self.loss_scales = _checked_scales(loss_scales or {}, self.tasks)
         self.companions = ModuleDict(
             _build_companions(companions or {}, self.tasks))
         self.balancer = _build_balancer(
@@ -257,6 +263,11 @@ class MultiSSL(BaseSelfSupervisor):
             name: task.loss(self._views_of(name, views), data_samples)
             for name, task in self.tasks.items()
         }
+        for name, scale in self.loss_scales.items():
+            losses[name] = {
+                key: value * scale if 'loss' in key else value
+                for key, value in losses[name].items()
+            }
         for look in self._watchers:
             look(views, losses)
         losses = self.balancer(losses)
@@ -406,6 +417,20 @@ def _build_companions(companions: Dict[str, Optional[dict]],
             f'Companions, trained along and not kept: {", ".join(built)}.',
             logger='current')
     return built
+
+
+def _checked_scales(scales: Dict[str, float],
+                    tasks: ModuleDict) -> Dict[str, float]:
+    for name, scale in scales.items():
+        if name not in tasks:
+            raise ValueError(
+                f'model.loss_scales names {name}, but the tasks are '
+                f'{", ".join(tasks)}: correct the name.')
+        if not 0 < scale < float('inf'):
+            raise ValueError(
+                f'model.loss_scales has {scale} for the task "{name}": give a '
+                'number above 0.')
+    return dict(scales)
 
 
 def _build_balancer(cfg: dict) -> nn.Module:
