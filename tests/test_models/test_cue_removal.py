@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmmultissl.models.data_preprocessors import EvenBands
 from tests.test_models.test_binaural_preprocessor import (batch, ears,
                                                           preprocessor)
 
@@ -28,6 +29,23 @@ def test_ears_become_their_mean_also_in_evaluation():
         want = plain[:, 2 * pair:2 * pair + 2].mean(1)
         torch.testing.assert_close(mono[:, 2 * pair], want)
         torch.testing.assert_close(mono[:, 2 * pair + 1], want)
+
+
+def test_a_colour_that_stays_is_gone_and_ears_still_differ():
+    """A colour is a constant for each band, alike in both ears."""
+    torch.manual_seed(0)
+    clip = ears()
+    plain, even = (run(names, clip=clip)['inputs']['clip']
+                   for names in ([], ['EvenBands']))
+    torch.testing.assert_close(even[:, 0] - even[:, 1],
+                               plain[:, 0] - plain[:, 1])
+    bands = even.mean((1, 3))
+    torch.testing.assert_close(
+        bands, plain.mean((1, 2, 3))[:, None].expand_as(bands))
+    coloured = plain + torch.randn(1, 1, plain.size(2), 1)
+    found = EvenBands()(dict(clip=coloured), {}, [])[0]['clip']
+    moved = coloured.mean((1, 2, 3)) - plain.mean((1, 2, 3))
+    torch.testing.assert_close(found, even + moved.view(-1, 1, 1, 1))
 
 
 def test_augmentations_for_training_stay_out_of_evaluation():

@@ -118,8 +118,8 @@ class BinauralDataPreprocessor(BaseDataPreprocessor):
                     audio, pictures, samples = augment(audio, pictures,
                                                        samples)
             inputs = {n: self.spectrogram(v) for n, v in audio.items()}
-            if training:
-                for augment in self.spectrogram_augments:
+            for augment in self.spectrogram_augments:
+                if training or augment.always:
                     inputs, pictures, samples = augment(
                         inputs, pictures, samples)
             for name, images in pictures.items():

@@ -32,6 +32,29 @@ class MeanOfEars(BinauralAugment):
 
 
 @MODELS.register_module()
+class EvenBands(BinauralAugment):
+    """Takes away the colour that head and ears give to a sound.
+
+    In spectrograms with a logarithm a response that stays as it is adds a
+    constant to each band. The mean of each band over time and both ears is
+    replaced by that of the whole clip; differences between ears stay, and so
+    does what changes within the clip. After :class:`MeanOfEars` no difference
+    between directions is left of sources that keep still.
+    """
+    always = True
+    on_spectrograms = True
+
+    def forward(self, audio: Views, pictures: Views,
+                samples: Samples) -> Tuple[Views, Views, Samples]:
+        """Level the bands; see the base class."""
+        return {
+            view: maps - maps.mean((1, 3), keepdim=True) + maps.mean(
+                (1, 2, 3), keepdim=True)
+            for view, maps in audio.items()
+        }, pictures, samples
+
+
+@MODELS.register_module()
 class ShuffledPictures(BinauralAugment):
     """Gives every sample the pictures of another one of the batch.
 
