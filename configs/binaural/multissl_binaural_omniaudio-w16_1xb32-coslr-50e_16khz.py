@@ -16,7 +16,19 @@ scenes = dict(
 train_dataloader = dict(num_workers=2, pin_memory=False, dataset=scenes)
 test_dataloader = dict(dataset=scenes)
 
-data_preprocessor = dict(spectrogram=dict(mode='mel', sample_rate=16000))
+# Noise and hidden bands: few sounds and directions are soon learnt by heart.
+data_preprocessor = dict(
+    spectrogram=dict(mode='mel', sample_rate=16000),
+    augments=[
+        dict(type='mmmultissl.LeftRightSwap'),
+        dict(type='mmmultissl.SharedGain'),
+        dict(type='mmmultissl.AddNoise'),
+        dict(
+            type='mmmultissl.SpecAugment',
+            freq_masks=2,
+            freq_width=12,
+            time_masks=0)
+    ])
 
 visual = dict(in_channels=128, grid=(4, 8))
 small = dict(audio_channels=64, hidden_channels=256)

@@ -9,7 +9,13 @@ scenes = dict(data_root='work_dirs/quickstart/scenes')
 train_dataloader = dict(num_workers=1, dataset=scenes)
 test_dataloader = dict(num_workers=0, dataset=scenes)
 
-data_preprocessor = dict(spectrogram=dict(hop_length=256, win_length=512))
+# A short run has no time to learn anything by heart.
+data_preprocessor = dict(
+    spectrogram=dict(hop_length=256, win_length=512),
+    augments=[
+        dict(type='mmmultissl.LeftRightSwap'),
+        dict(type='mmmultissl.SharedGain')
+    ])
 small = dict(audio_channels=32)
 model = dict(
     backbone=dict(base_channels=8),
