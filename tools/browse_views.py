@@ -4,9 +4,11 @@
 
     python tools/browse_views.py CONFIG --out views.png
 
-One row per image: as it is stored, then each view as the networks see it,
-under its name and the tasks that read it. They are the first samples of a run
-with the config's seed.
+One row per sample: the image as it is stored, or the labels of a binaural clip,
+then each view as the networks see it, under its name and the tasks that read
+it. Of sound: left ear, right ear, and by how much they differ (orange: left is
+louder, blue: right). They are the first samples of a run with the config's
+seed.
 """
 if __name__ == '__main__':
     import explain_imports  # noqa: F401  (first: it explains the others)
@@ -39,7 +41,7 @@ def parse_args(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='a path, or mmmultissl::FOLDER/NAME.py')
-    parser.add_argument('-n', type=int, default=8, help='images [8]')
+    parser.add_argument('-n', type=int, default=8, help='samples [8]')
     parser.add_argument(
         '--out', help='the picture, as png [<work dir>/views.png]')
     add_common_arguments(parser)
@@ -63,13 +65,15 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         keys = ', '.join(views.keys[task])
         print(f'{task} reads {", ".join(views.queries[task]) or "no view"} '
               'from the trained trunk' +
-              (f' and {keys} from its EMA trunk' if keys else ''))
+              (f' and {keys} from its EMA trunk' if keys else '') +
+              (f' and {", ".join(views.companions[task])} from a companion'
+               if views.companions[task] else ''))
     content = io.BytesIO()
     title = f'{osp.basename(args.config)}, seed {views.seed}'
     draw_sheet(views, title).save(content, 'png')
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes_atomically(content.getvalue(), out)
-    print(f'{args.n} images with their views are in {out}')
+    print(f'{args.n} samples with their views are in {out}')
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ import os.path as osp
 import textwrap
 from dataclasses import dataclass
 from itertools import islice
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import mmcv
 import numpy as np
@@ -15,9 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from mmmultissl.datasets import SeededDataset
+from mmmultissl.models.data_preprocessors import BinauralDataPreprocessor
 from mmmultissl.models.selfsup import EncodedViews, MultiSSL
 from mmmultissl.models.selfsup.multi_ssl import name_views
 from mmmultissl.utils.seeding import seed_step
+from .sound_views import label_words, map_pixels, sound_pixels
 
 _MARGIN = 10
 _TEXT_SIZE = 13
@@ -42,6 +44,10 @@ class Views:
             from the trained trunk.
         keys (dict[str, tuple[str, ...]]): Task name -> views that it reads
             from its EMA trunk.
+        companions (dict[str, tuple[str, ...]]): Task name -> views that it
+            reads from encoders of another modality.
+        notes (list[list[str]]): Lines about each sample, in place of a
+            source; empty where there are none.
         seed (int): The seed.
     """
 
@@ -50,6 +56,8 @@ class Views:
     pixels: Dict[str, np.ndarray]
     queries: Dict[str, Tuple[str, ...]]
     keys: Dict[str, Tuple[str, ...]]
+    companions: Dict[str, Tuple[str, ...]]
+    notes: List[List[str]]
     seed: int
 
     def readers(self, view: str) -> List[str]:
@@ -62,7 +70,8 @@ class Views:
             list[str]: Such as ``['query of moco, densecl', 'key of byol']``.
         """
         said = []
-        for role, wanted in (('query', self.queries), ('key', self.keys)):
+        for role, wanted in (('query', self.queries), ('key', self.keys),
+                             ('companion', self.companions)):
             tasks = [task for task, views in wanted.items() if view in views]
             if tasks:
                 said.append(f'{role} of {", ".join(tasks)}')
@@ -85,7 +94,7 @@ def make_views(cfg: Config, count: int) -> Views:
 
     Raises:
         ValueError: If the config is not one of MultiSSL, if a task reads a
-            view that there is not, or if the views are not images.
+            view that there is not, or if a view is neither image nor sound.
     """
     if count < 1:
         raise ValueError(f'-n is {count}: ask for at least one image.')
@@ -98,23 +107,36 @@ def make_views(cfg: Config, count: int) -> Views:
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     model = _build_model(cfg)
-    batch, names, sources = _first_samples(cfg, count, seed)
+    first = _first_samples(cfg, count, seed)
     # What the device draws is a function of the step.
     seed_step(seed, rank=0, iteration=0)
-    inputs = name_views(model.data_preprocessor(batch, True)['inputs'])
+    made = model.data_preprocessor(first.batch, True)
 
-    encoded = EncodedViews(inputs, model.backbone, shuffle_keys=False)
+    encoded = EncodedViews(
+        name_views(made['inputs']), model.backbone, shuffle_keys=False)
+    model.derive_views(encoded)
+    read = {
+        name: tuple(view for _, view in task.companion_views)
+        for name, task in model.tasks.items()
+    }
     for name, task in model.tasks.items():
-        encoded.require(task.query_views + task.key_views, f'Task "{name}"')
+        encoded.require(task.query_views + task.key_views + read[name],
+                        f'Task "{name}"')
+    notes = [[] for _ in range(count)]
+    if first.sample_rate:
+        notes = [label_words(sample, first.sample_rate)
+                 for sample in made['data_samples']]
     return Views(
-        names=names,
-        sources=sources,
+        names=first.names,
+        sources=first.sources,
         pixels={
             name: to_pixels(view, model.data_preprocessor)
-            for name, view in inputs.items()
+            for name, view in encoded.inputs.items()
         },
         queries={n: task.query_views for n, task in model.tasks.items()},
         keys={n: task.key_views for n, task in model.tasks.items()},
+        companions=read,
+        notes=notes,
         seed=seed)
 
 
@@ -125,9 +147,18 @@ def _build_model(cfg: Config) -> MultiSSL:
     return MODELS.build(model)
 
 
-def _first_samples(
-    cfg: Config, count: int, seed: int
-) -> Tuple[dict, List[str], List[Optional[np.ndarray]]]:
+class _First(NamedTuple):
+    """The first samples, and where they come from.
+
+    ``sample_rate`` is None where they are no clips of sound.
+    """
+    batch: dict
+    names: List[str]
+    sources: List[Optional[np.ndarray]]
+    sample_rate: Optional[int]
+
+
+def _first_samples(cfg: Config, count: int, seed: int) -> _First:
     """Take the first samples as the training loop does, in this process."""
     loader_cfg = dict(
         cfg.train_dataloader,
@@ -152,17 +183,21 @@ def _first_samples(
         samples = batch.get('data_samples')
         if samples is not None:
             path = getattr(samples[position], 'img_path', path)
-        names.append(str(path) if path else f'sample {index}')
+        names.append(str(path or info.get('name') or f'sample {index}'))
         sources.append(
             mmcv.imread(path, channel_order='rgb') if path else None)
-    return batch, names, sources
+    metainfo = loader.dataset.metainfo or {}
+    return _First(batch, names, sources, metainfo.get('sample_rate'))
 
 
 def to_pixels(view: Tensor, preprocessor: nn.Module) -> np.ndarray:
-    """Take the normalisation off again.
+    """Make a picture of what the networks see.
 
     Args:
-        view (Tensor): Images, ``(N, 3, H, W)``.
+        view (Tensor): Images, ``(N, 3, H, W)``, of which the normalisation is
+            taken off again; behind a
+            :class:`~mmmultissl.models.BinauralDataPreprocessor` also
+            spectrograms ``(N, M, F, T')`` and maps of labels ``(N, H, W)``.
         preprocessor (nn.Module): What made them, with the buffers ``mean``
             and ``std`` if it normalises.
 
@@ -170,17 +205,24 @@ def to_pixels(view: Tensor, preprocessor: nn.Module) -> np.ndarray:
         np.ndarray: RGB, uint8, ``(N, H, W, 3)``.
 
     Raises:
-        ValueError: If they are not images with three channels.
+        ValueError: If they are nothing of these.
     """
+    binaural = isinstance(preprocessor, BinauralDataPreprocessor)
+    if binaural and view.ndim == 3:
+        return map_pixels(view)
+    if binaural and view.ndim == 4 and view.size(1) % 2 == 0:
+        return sound_pixels(view, preprocessor.spectrogram.mode)
     if view.ndim != 4 or view.size(1) != 3:
         raise ValueError(
             f'A view has the shape {tuple(view.shape)}, and only images '
-            '(N, 3, H, W) can be shown: name a config whose views are images.')
+            '(N, 3, H, W) and binaural sound can be shown: name a config '
+            'whose views are such.')
     mean = getattr(preprocessor, 'mean', None)
     if mean is not None:
         view = view * preprocessor.std + mean
-    # OpenMMLab loads blue first, and the preprocessor turns that around.
-    if not getattr(preprocessor, '_channel_conversion', False):
+    # OpenMMLab loads blue first, and its preprocessor turns that around.
+    if not binaural and not getattr(preprocessor, '_channel_conversion',
+                                    False):
         view = view.flip(1)
     view = view.round().clamp(0, 255).to(torch.uint8)
     return view.permute(0, 2, 3, 1).cpu().numpy()
@@ -200,7 +242,7 @@ def draw_sheet(views: Views, title: str) -> Image.Image:
     largest = max(max(p.shape[1:3]) for p in views.pixels.values())
     zoom = max(1, -(-_SMALLEST_CELL // largest))
     cell = largest * zoom
-    heads = [['source']] + [[
+    heads = [['labels' if any(views.notes) else 'source']] + [[
         f'{name}, {pixels.shape[2]} x {pixels.shape[1]}',
         *views.readers(name)
     ] for name, pixels in views.pixels.items()]
@@ -225,6 +267,9 @@ def draw_sheet(views: Views, title: str) -> Image.Image:
         y = top + row * step
         draw.text((_MARGIN, y + cell + 1), _shortened(name, cell, font),
                   _FAINT, font)
+        for number, line in enumerate(views.notes[row]):
+            draw.text((_MARGIN, y + _LINE * number),
+                      _shortened(line, cell, font), _INK, font)
         pictures = [p[row] for p in views.pixels.values()]
         _paste(sheet, source, _MARGIN, y, cell, fit=True)
         for column, picture in enumerate(pictures, start=1):

@@ -20,10 +20,10 @@ from mmmultissl.datasets.binaural.simulate.synthesised import \
 from mmmultissl.datasets.binaural.writer import BinauralWriter
 from mmmultissl.registry import METRICS
 from mmmultissl.utils.command_line import read_config
+from mmmultissl.visualization import ears
 from mmmultissl.visualization.report.binaural import (frames, results,
                                                       retrieval, runs,
-                                                      semantic, sound,
-                                                      spectrograms)
+                                                      semantic, sound)
 from .test_report import DEMO, Reader, leave_training, report
 
 RATE = 16000
@@ -164,11 +164,11 @@ def test_the_louder_ear_is_seen_on_its_side():
     power = np.full((2, 4, 6), 1e-9)
     power[0, 0, :3] = 1.  # left, low frequency, first half
     power[1, 3, 3:] = 1.  # right, high frequency, second half
-    picture = spectrograms.difference_picture(power)
-    assert (picture[3, :3] == spectrograms._LEFT).all()
-    assert (picture[0, 3:] == spectrograms._RIGHT).all()
-    assert (picture[1:3] == spectrograms._ALIKE).all()
-    left, right = spectrograms.ear_pictures(power)
+    picture = ears.difference_picture(power)
+    assert (picture[3, :3] == ears._LEFT).all()
+    assert (picture[0, 3:] == ears._RIGHT).all()
+    assert (picture[1:3] == ears._ALIKE).all()
+    left, right = ears.ear_pictures(power)
     assert left[3, 0].sum() > left[0, 0].sum() == right[3, 0].sum()
 
 

@@ -10,10 +10,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.models import SelfSupDataPreprocessor
+from mmpretrain.structures import DataSample
 
 from mmmultissl.utils.command_line import build_runner
 from mmmultissl.utils.seeding import permutation
-from mmmultissl.visualization import view_sheet
+from mmmultissl.visualization import ears, sound_views, view_sheet
+from tests.test_datasets.binaural_toy import RATE, write_folder
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs' / 'multissl' / (
@@ -219,6 +221,74 @@ def test_no_images_and_no_pictures_are_refused(cfg):
         view_sheet.to_pixels(torch.zeros(2, 1, 8, 8), torch.nn.Identity())
 
 
+@pytest.fixture(scope='module')
+def clips(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp('clips'))
+
+
+def test_clips_are_shown_with_their_labels(clips):
+    cfg = Config.fromfile(ROOT / 'configs' / 'binaural' / (
+        'multissl_binaural_omniaudio-w16_1xb32-coslr-50e_16khz.py'))
+    cfg.merge_from_dict({
+        'train_dataloader.dataset.data_root': str(clips),
+        'train_dataloader.dataset.sample_rate': RATE,
+        'data_preprocessor.spectrogram.sample_rate': RATE,
+        'data_preprocessor.spectrogram.n_mels': 8,
+        'randomness.seed': SEED,
+    })
+    views = view_sheet.make_views(cfg, 4)
+    # Three pictures of 8 bands, two lines between, 1 + 2000 / 160 frames.
+    for view in ('clip', 'rotated', 'shifted'):
+        assert views.pixels[view].shape == (4, 3 * 8 + 2 * 2, 13, 3)
+    frames = views.pixels['frame']
+    assert frames.shape == (4, 64, 128, 3)
+    assert (frames[..., 1] == 200).all() and (frames[..., 2] == 0).all()
+    assert views.companions == dict(
+        spatial=('frame', ), foreground=('foreground', ), gap=())
+    assert views.readers('frame') == ['companion of spatial']
+    assert views.sources == [None] * 4
+    for name, lines in zip(views.names, views.notes):
+        assert Path(name).name == '{}.npy at {} s'.format(
+            *lines[0].split()[::2])
+        assert lines[1].startswith('head turned to ')
+        assert lines[4].startswith('shifted by ')
+    mirrored = [lines[-1] == 'mirrored' for lines in views.notes]
+    assert any(mirrored) and not all(mirrored)
+    sheet = view_sheet.draw_sheet(views, 'title')
+    assert sheet.width == 10 + 6 * (256 + 10)
+
+
+def test_words_for_labels():
+    sample = DataSample()
+    for name, value in dict(
+            recording='r1', start=1500, heading=-90., azimuth=float('nan'),
+            rotation_angle=180., gap=-2, swap=True).items():
+        sample.set_field(value, name, field_type='metainfo')
+    assert sound_views.label_words(sample, 1000) == [
+        'r1 at 1.5 s', 'head turned to -90°', 'rotated by 180°',
+        'shifted by -2 clips', 'mirrored']
+
+
+def test_ears_of_all_pairs_stand_below_each_other():
+    power = np.full((4, 3, 5), 1e-3, np.float32)
+    power[0, 0] = 1.  # first pair, left, lowest band
+    log = sound_views.sound_pixels(torch.from_numpy(power[None]).log(), 'mel')
+    assert log.shape == (1, 6 * 3 + 5 * 2, 5, 3)
+    difference = log[0, 10:13]
+    assert (difference[2] == ears._LEFT[::-1]).all()
+    assert (difference[:2] == ears._ALIKE).all()
+    assert (log[0, 3:5] == 255).all()
+    parts = torch.from_numpy(power[None]).sqrt().repeat_interleave(2, 1)
+    parts[:, 1::2] = 0
+    assert np.array_equal(sound_views.sound_pixels(parts, 'complex'), log)
+
+
+def test_shades_of_labels():
+    maps = torch.tensor([[[0, 1, 2, 255]]], dtype=torch.uint8)
+    shown = sound_views.map_pixels(maps)
+    assert shown[0, 0, :, 0].tolist() == [0, 100, 200, 255]
+
+
 def test_the_command_writes_a_png(images, tmp_path, capsys):
     spec = importlib.util.spec_from_file_location(
         'browse_views', ROOT / 'tools' / 'browse_views.py')
@@ -231,7 +301,7 @@ def test_the_command_writes_a_png(images, tmp_path, capsys):
     tool.main([str(CONFIG), '-n', '2', '--out', str(out), *options])
     said = capsys.readouterr().out
     assert ('moco reads view0 from the trained trunk and view1 from its EMA '
-            f'trunk\n2 images with their views are in {out}\n') in said
+            f'trunk\n2 samples with their views are in {out}\n') in said
     assert 'densecl reads' not in said
     # Margins, three cells of 96 pixels shown as 192, and two rows.
     assert cv2.imread(str(out)).shape[1] == 10 + 3 * (192 + 10)

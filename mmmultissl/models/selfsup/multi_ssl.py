@@ -254,7 +254,7 @@ class MultiSSL(BaseSelfSupervisor):
         views = EncodedViews(
             name_views(inputs), self.backbone, self.shuffle_bn,
             self.companions)
-        self._derive_views(views)
+        self.derive_views(views)
         self._encode_queries(views)
         self._fork_queries(views)
         self._update_momentum_encoders()
@@ -307,7 +307,15 @@ class MultiSSL(BaseSelfSupervisor):
     #: The same.
     test_step = val_step
 
-    def _derive_views(self, views: EncodedViews) -> None:
+    def derive_views(self, views: EncodedViews) -> None:
+        """Add the views that tasks make of those of the batch.
+
+        Args:
+            views (EncodedViews): The views, which are added to.
+
+        Raises:
+            ValueError: If a view that they are made of is not there.
+        """
         for name, task in self.tasks.items():
             for view, (source, function) in task.derived_views().items():
                 views.require([source], f'Task "{name}"')

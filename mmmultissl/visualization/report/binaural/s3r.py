@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from mmmultissl.evaluation.binaural.s3r_distance import stft_distance
+from ...ears import difference_picture
 from ..page import Section, paragraphs
 from ..pictures import data_uri
 from ..runs import RANDOM, WorkDir
 from .frames import frame_of, marked_frame, true_marks
 from .runs import Predictor
 from .sound import players
-from .spectrograms import difference_picture
 
 _CLIPS = 2
 _SIZE = 320, 128
