@@ -1,0 +1,37 @@
+# Copyright (c) mmmultissl contributors. All rights reserved.
+# Which distance, and how much of it: incremental learning in one order, one
+# seed, to be judged on the development lists alone.
+#   python tools/compare.py configs/compare/images_voc07_r18_64px_distances.py --jobs 2
+# All settings are our choice.
+_base_ = './images_voc07_r18_64px.py'
+
+title = 'Weights and distances of the distillation, ResNet-18 on 64-px crops'
+seeds = [0]
+alone = {'model.tasks.densecl': None}
+distances = dict(
+    euclidean=(dict(type='mmmultissl.EuclideanDistance'), (1., 10., 100.)),
+    contrastive=(dict(type='mmmultissl.ContrastiveDistance', temperature=.2),
+                 (.1, 1., 10.)),
+    centred=(dict(type='mmmultissl.ContrastiveDistance', temperature=.2,
+                  centre=True), (.1, 1., 10.)))
+rows = dict(
+    _delete_=True,
+    random=dict(train=False, checkpoint='random'),
+    moco=dict(cfg_options=alone),
+    densecl=dict(cfg_options={'model.tasks.moco': None}),
+    multitask=dict(),
+    incremental=dict(
+        config='configs/incremental/incremental_moco-densecl_euclidean_'
+        'resnet18_1xb64_voc07-96px.py',
+        sweep=dict(
+            orders=[['moco', 'densecl']],
+            options={
+                f'{name}_{weight:g}': {
+                    'stages.densecl.distill.distance':
+                    dict(distance, _delete_=True),
+                    'stages.densecl.distill.weight': weight
+                }
+                for name, (distance, weights) in distances.items()
+                for weight in (0., *weights)
+                if weight or name == 'euclidean'
+            })))
