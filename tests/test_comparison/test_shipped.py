@@ -30,6 +30,7 @@ def plan(name, mode='dev'):
 
 @pytest.mark.parametrize('name', [
     'images_demo', pytest.param('images_voc07_r18', marks=pytest.mark.slow),
+    pytest.param('images_voc07_r18_64px', marks=pytest.mark.slow),
     pytest.param('images_r50', marks=pytest.mark.slow)
 ])
 def test_images(name):
@@ -89,6 +90,42 @@ def test_binaural_sound(name):
         assert each['val_dataloader']['dataset']['split'] == 'val'
         assert each['test_dataloader']['dataset']['split'] == 'test'
     assert not any('esc10' in result.evaluation for result in made.results)
+
+
+@pytest.mark.slow
+def test_distances_and_their_weights():
+    found, _ = plan('images_voc07_r18_64px_distances')
+    rows = {row.split('densecl_')[1]: found.configs[row]
+            for row in found.shown if row.startswith('incremental')}
+    assert [*rows] == ['euclidean_0', 'euclidean_1', 'euclidean_10',
+                       'euclidean_100', 'contrastive_0.1', 'contrastive_1',
+                       'contrastive_10', 'centred_0.1', 'centred_1',
+                       'centred_10']
+    for name, cfg in rows.items():
+        kind, weight = name.split('_')
+        distil = cfg.stages.densecl.distill
+        assert distil.weight == float(weight)
+        assert distil.distance.type == 'mmmultissl.' + (
+            'Euclidean' if kind == 'euclidean' else 'Contrastive') + 'Distance'
+        assert distil.distance.get('centre', False) == (kind == 'centred')
+        assert cfg.optim_wrapper.dtype == 'bfloat16'
+        assert cfg.train_dataloader.dataset.pipeline[1].transforms[0][
+            0].scale == 64
+
+
+@pytest.mark.slow
+def test_balancers_under_a_scale():
+    found, _ = plan('balancers_demo')
+    for row in found.shown:
+        if row.endswith('_plain'):
+            plain = found.configs[row].model.to_dict()
+            scaled = found.configs[row[:-5] + 'moco_x100'].model.to_dict()
+            assert scaled.pop('loss_scales') == dict(moco=100.)
+            assert scaled == plain
+    assert sum(row.endswith('_plain') for row in found.shown) == 12
+    learned = found.configs['uncertainty_plain'].optim_wrapper
+    assert learned.paramwise_cfg.custom_keys == {
+        'balancer.log_variance': dict(decay_mult=0.)}
 
 
 def test_the_rows_of_a_child_are_those_of_its_parent():
