@@ -170,7 +170,8 @@ def binaural_steps(python: str) -> List[Step]:
     return [
         Step('scenes', 'Simulating scenes', 20,
              (python, 'tools/simulate_scenes.py', str(SCENES), '--sources',
-              '1', '1', '--seconds', '12', '--recordings', '64', '0', '20'),
+              '1', '1', '--off', '0.1', '0.4', '--seconds', '12',
+              '--recordings', '64', '0', '20'),
              (), SCENES,
              tuple(sorted(PACKAGE.glob('datasets/binaural/simulate/*.py')))),
         Step('pretrain_binaural', 'Pretraining three binaural tasks', 160,

@@ -24,7 +24,8 @@ model = dict(
 
 # Swaps and gains are for those who want them.
 data_preprocessor = dict(
-    spectrogram=dict(mode='mel', sample_rate=16000), augments=[])
+    spectrogram=dict(mode='mel', sample_rate=16000, floor=3e-7),
+    augments=[])
 clips = dict(
     data_root='{{$BINAURAL_ROOT:work_dirs/scenes}}',
     sample_rate=16000,

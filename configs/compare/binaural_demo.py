@@ -15,7 +15,8 @@ prepare = dict(
     scenes=dict(
         command=[
             '{python}', 'tools/simulate_scenes.py', scenes, '--sources', '1',
-            '1', '--seconds', '12', '--recordings', '48', '16', '16'
+            '1', '--off', '0.1', '0.4', '--seconds', '12', '--recordings',
+            '48', '16', '16'
         ],
         output=scenes))
 

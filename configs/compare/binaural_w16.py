@@ -16,7 +16,7 @@ prepare = dict(
             '{python}', 'tools/simulate_scenes.py', scenes, '--sounds',
             'data/ESC-10', '--heads',
             'data/binaural/hrtf/mit_kemar_normal_pinna.sofa', '--sources', '1',
-            '1', '--recordings', '240', '40', '40'
+            '1', '--off', '0.1', '0.4', '--recordings', '240', '40', '40'
         ],
         output=scenes,
         usual=240),

@@ -12,8 +12,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch.utils.data import DataLoader
 
-from mmmultissl.datasets import (BinauralClips, PassSampler, SeededDataset,
-                                 UnreadableSampleError)
+from mmmultissl.datasets import (BinauralClips, BinauralWriter, PassSampler,
+                                 SeededDataset, UnreadableSampleError)
 from mmmultissl.datasets.binaural import pictures
 from mmmultissl.datasets.binaural.columns import fold
 from mmmultissl.engine.runner import StrictRunner
@@ -208,6 +208,47 @@ def test_gaps_are_drawn_evenly_from_those_that_fit(root):
     assert set(sizes) == {1, 2, 3} and min(sizes.values()) > 150
     gaps = Counter(data[5]['data_samples'].gap for _ in range(600))
     assert set(gaps) == {-3, -2, -1, 1, 2, 3} and min(gaps.values()) > 60
+
+
+def test_shifted_clips_are_clips_of_the_index(tmp_path):
+    """What is silent is in no row, and would be told without the picture."""
+
+    def starts(rows, **settings):
+        root = tmp_path / '_'.join(map(str, rows))
+        if not root.exists():
+            with BinauralWriter(root, RATE, HEADINGS) as writer:
+                writer.add_recording(
+                    'r0', coded(0, 20 * RATE),
+                    [dict(start=s * RATE, split='train') for s in rows], {})
+        data = clips(root, views=('clip', 'shifted'), **settings)
+        np.random.seed(0)
+        samples = [data[i]['data_samples'] for i in range(len(data))
+                   for _ in range(50)]
+        return {(s.start + s.gap * 2 * RATE) / RATE for s in samples}, {
+            s.start / RATE for s in samples}
+
+    rows = (0, 2, 4, 10, 12, 18)
+    shifted, own = starts(rows)
+    assert shifted == own == set(rows)
+    # 18 s is 3 clips from 12 s.
+    assert starts(rows, max_gap=2)[1] == {0, 2, 4, 10, 12}
+    assert starts(rows, listed_gaps=False)[0] == set(range(0, 20, 2))
+    # Between neighbours of one stretch it sounds, too; 13 and 17 s are
+    # farther from 15 s than half of 3 s.
+    assert starts((0, 3, 6, 15), max_gap=1) == ({1, 2, 4, 5}, {0, 3, 6})
+
+
+def test_jitter_leaves_every_gap_its_place(tmp_path):
+    """Two clips in 4 s: neither may leave them, and both are heard."""
+    write_folder(tmp_path, seconds=4)
+    data = clips(tmp_path, views=('clip', 'shifted'), max_gap=1,
+                 every_gap=True, start_jitter=.5)
+    np.random.seed(0)
+    for index in range(len(data)):
+        for _ in range(20):
+            sample = data[index]['data_samples']
+            assert abs(sample.gap) == 1
+            assert sample.start in (0, 2 * RATE)
 
 
 def test_every_gap_leaves_out_rows(tmp_path):

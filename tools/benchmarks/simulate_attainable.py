@@ -87,6 +87,8 @@ def _judge(right: dict, sources: List[Source], here: List[Source],
             if not length / 2 <= later <= settings.seconds - length / 2:
                 continue
             there = _heard(sources, later)
+            if not there:  # the index has no clip there
+                continue
             common = [s for s in here if any(s is other for other in there)]
             moved = [_gap(s.azimuth_at(time), s.azimuth_at(later))
                      for s in common]

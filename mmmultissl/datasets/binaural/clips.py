@@ -78,9 +78,14 @@ class BinauralClips(Dataset):
         max_gap (int): Largest gap, in clip lengths. Its size is drawn evenly
             from those that lie inside the recording, then its sign.
             Defaults to 5.
-        every_gap (bool): Whether rows at which one of the gaps does not lie
-            inside the recording are left out, so that all gaps are equally
-            frequent; otherwise large ones are rarer. Defaults to False.
+        every_gap (bool): Whether rows at which one of the gaps does not fit
+            are left out, so that all gaps are equally frequent; otherwise
+            large ones are rarer. Defaults to False.
+        listed_gaps (bool): Whether ``shifted`` begins only where the index
+            has a row of the recording too, to within half of the least
+            distance between its rows. The index leaves out what is silent,
+            so that a ``shifted`` from anywhere is told by its silence,
+            without the picture. Defaults to True.
         random_yaw (bool): Whether p is drawn; otherwise it is the first pair.
             Frames that are no panorama cannot be turned: with them it is the
             first one, too. Defaults to True.
@@ -109,6 +114,7 @@ class BinauralClips(Dataset):
                  rotations: Sequence[int] = (1, 2, 3),
                  max_gap: int = 5,
                  every_gap: bool = False,
+                 listed_gaps: bool = True,
                  random_yaw: bool = True,
                  start_jitter: float = 0.,
                  frame_size: Tuple[int, int] = (224, 448),
@@ -127,6 +133,7 @@ class BinauralClips(Dataset):
         self.rotations = tuple(rotations)
         self.max_gap = max_gap
         self.every_gap = every_gap
+        self.listed_gaps = listed_gaps
         self.pictured = not set(views).isdisjoint(_FILE_OF)
         self.random_yaw = random_yaw and not test_mode and (
             self.folder.panorama or not self.pictured)
@@ -135,6 +142,7 @@ class BinauralClips(Dataset):
         self.frame_size = tuple(frame_size)
         self.test_mode = test_mode
         self.lengths = self.folder.lengths()
+        self._starts = self._starts_of_recordings()
         self.indices = self._usable_rows()
 
     @property
@@ -190,10 +198,12 @@ class BinauralClips(Dataset):
                 'its rows.')
         random = np.random.RandomState(
             hash_ints(number) % 2**32) if self.test_mode else np.random
-        start = self._draw_start(number, random)
+        jitter = random.randint(-self.jitter, self.jitter +
+                                1) if self.jitter else 0
         pair = random.randint(pairs) if self.random_yaw else 0
         rotation = self._draw_rotation(pairs, random)
-        gap = self._draw_gap(start, len(sound), random)
+        gap = self._draw_gap(number, random)
+        start = self._start(number, jitter, gap)
         inputs = self._audio(sound, start, pair, pairs, rotation, gap)
         if not self.test_mode and 'clip' in inputs and _silent(inputs['clip']):
             raise UnreadableSampleError(
@@ -205,20 +215,20 @@ class BinauralClips(Dataset):
             data_samples=self._data_sample(number, start, headings, pair,
                                            rotation, gap))
 
-    def _draw_start(self, number: int, random) -> int:
-        start = int(self.folder.columns['start'][number])
-        if self.jitter:
-            last = self.lengths[self.folder.recording_id[number]]
-            start += random.randint(-self.jitter, self.jitter + 1)
-            start = min(max(start, 0), int(last) - self.clip_length)
-        return start
+    def _start(self, number: int, jitter: int, gap: int) -> int:
+        """Move the row's start as far as both clips stay inside."""
+        moved = int(self.folder.columns['start'][number]) + jitter
+        shift = gap * self.clip_length
+        last = int(self.lengths[self.folder.recording_id[number]])
+        last -= self.clip_length
+        return min(max(moved, 0, -shift), last, last - shift)
 
     def _draw_rotation(self, pairs: int, random) -> int:
         allowed = _rotations(self.rotations, pairs)
         return allowed[random.randint(len(allowed))] if allowed else 0
 
-    def _draw_gap(self, start: int, length: int, random) -> int:
-        fitting = self._fitting_gaps(start, length)
+    def _draw_gap(self, number: int, random) -> int:
+        fitting = self._fitting_gaps(number)
         if not fitting:
             return 0
         sizes = sorted({abs(gap) for gap in fitting})
@@ -226,11 +236,39 @@ class BinauralClips(Dataset):
         signed = [gap for gap in (-size, size) if gap in fitting]
         return signed[random.randint(len(signed))]
 
-    def _fitting_gaps(self, start: int, length: int) -> List[int]:
+    def _fitting_gaps(self, number: int) -> List[int]:
+        """Gaps with which ``shifted`` is a clip of the recording."""
         clip = self.clip_length
+        start = int(self.folder.columns['start'][number])
+        recording = self.folder.recording_id[number]
+        length = int(self.lengths[recording])
         earlier = min(self.max_gap, start // clip)
         later = min(self.max_gap, (length - start) // clip - 1)
-        return [*range(-earlier, 0), *range(1, later + 1)]
+        gaps = np.array([*range(-earlier, 0), *range(1, later + 1)], int)
+        if self.listed_gaps and len(gaps):
+            starts, tolerance = self._starts[recording]
+            wanted = start + gaps * clip
+            after = np.searchsorted(starts, wanted)
+            distance = np.minimum(
+                np.abs(starts[np.minimum(after, len(starts) - 1)] - wanted),
+                np.abs(starts[np.maximum(after - 1, 0)] - wanted))
+            gaps = gaps[distance <= tolerance]
+        return gaps.tolist()
+
+    def _starts_of_recordings(self) -> Dict[int, Tuple[np.ndarray, float]]:
+        """Where the rows of a recording start, and how near is the same."""
+        rows = self.folder.rows(self.split)
+        recordings = self.folder.recording_id[rows]
+        order = np.lexsort((self.folder.columns['start'][rows], recordings))
+        names, first = np.unique(recordings[order], return_index=True)
+        parts = np.split(
+            np.asarray(self.folder.columns['start'])[rows][order], first[1:])
+        near = {}
+        for name, starts in zip(names.tolist(), parts):
+            starts = np.unique(starts)
+            near[name] = starts, (np.diff(starts).min() /
+                                  2 if len(starts) > 1 else 0.)
+        return near
 
     def _audio(self, sound: np.ndarray, start: int, pair: int, pairs: int,
                rotation: int, gap: int) -> Dict[str, Tensor]:
@@ -342,7 +380,8 @@ class BinauralClips(Dataset):
                 f'No clip of {self.folder.root} ({self.split or "all"}) can '
                 f'give the views {", ".join(self.views)}, because '
                 f'{" or ".join(lost)}; ask for other views, clip_seconds or '
-                'max_gap.')
+                'max_gap, or set listed_gaps=False where the index has one '
+                'clip of each recording.')
         return usable
 
     def _fault(self, number: int) -> str:
@@ -356,10 +395,11 @@ class BinauralClips(Dataset):
             return (f'{self.clip_length / self.folder.sample_rate:g} s do '
                     'not lie inside the recording')
         if 'shifted' in self.views:
-            fitting = self._fitting_gaps(start, length)
-            sizes = {abs(gap) for gap in fitting}
+            sizes = {abs(gap) for gap in self._fitting_gaps(number)}
             if len(sizes) < (self.max_gap if self.every_gap else 1):
-                return 'the recording is too short for a shifted clip'
+                return ('the recording is too short for a shifted clip, or '
+                        'silent there' if self.listed_gaps else
+                        'the recording is too short for a shifted clip')
         if 'rotated' in self.views and not _rotations(self.rotations, pairs):
             return (f'{pairs} headings cannot be rotated by '
                     f'{list(self.rotations)} steps')

@@ -39,6 +39,9 @@ class Spectrogram(nn.Module):
         hop_length (int): Samples between frames. Defaults to 160.
         win_length (int): Samples of the Hann window. Defaults to 400.
         floor (float): Least power before the logarithm. Defaults to 1e-5.
+            With 'mel' a band is the mean power of its bins times ``n_fft /
+            sample_rate``; multiply the floor by it too, or faint bands of
+            both ears become alike.
         n_mels (int): Bands of 'mel'. Defaults to 64 (our choice).
         sample_rate (int, optional): Needed for 'mel'. Defaults to None.
         f_min (float): Lowest frequency of 'mel', in Hz. Defaults to 0.
