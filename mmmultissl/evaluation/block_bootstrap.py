@@ -4,6 +4,9 @@ from typing import Tuple
 
 import numpy as np
 
+# Values that are gathered at once, so that memory stays at some megabytes.
+_AT_ONCE = 2**18
+
 
 def block_bootstrap(values: np.ndarray,
                     block: int,
@@ -46,8 +49,13 @@ def block_bootstrap(values: np.ndarray,
                          'least one resample.')
     random = np.random.default_rng(seed)
     starts = random.integers(number, size=(resamples, -(-number // block)))
-    index = (starts[:, :, None] + np.arange(block)) % number
-    means = values[index.reshape(resamples, -1)[:, :number]].mean(1)
+    means = np.empty(resamples)
+    step = max(1, _AT_ONCE // number)
+    for first in range(0, resamples, step):
+        some = starts[first:first + step]
+        index = (some[:, :, None] + np.arange(block)) % number
+        index = index.reshape(len(some), -1)[:, :number]
+        means[first:first + step] = values[index].mean(1)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -191,6 +191,30 @@ def test_masks_become_foreground_and_labels(tmp_path, scene):
     assert (out / 'backgrounds/scene0115.jpg').is_file()
 
 
+@pytest.mark.parametrize('speck', [False, True])
+def test_masks_of_nothing_are_not_listed(tmp_path, scene, speck):
+    folder = scene('scene0115')
+    write_frames(folder, [0, 2, 4])
+    ids = np.full((120, 240), CAR, np.uint8)
+    nothing, something = np.zeros((2, 120, 240), np.uint8)
+    something[:, 120:] = 255
+    # A pixel that the frame's size does not have.
+    nothing[0, 0] = 255 * speck
+    for second, changed in ((0, nothing), (2, something), (4, nothing)):
+        write_masks(folder, second, ids, changed)
+    out = tmp_path / 'out'
+    assert main([str(folder.parent), str(out)]) == 0
+    assert list(BinauralFolder(out).columns['foreground']) == [
+        '', 'foreground/scene0115/000002.png', ''
+    ]
+    assert [path.name for path in out.glob('foreground/*/*')
+            ] == ['000002.png']
+    assert skipped(out) == [('scene0115: 2 of 3 foreground masks',
+                             'nothing in the foreground')]
+    # All background is a label, too.
+    assert all(BinauralFolder(out).columns['labels'])
+
+
 def test_without_masks_what_moves_is_the_foreground(tmp_path):
     folder = write_tracks(tmp_path / 'in/scene0120', seconds=12.,
                           loud=range(6), numbers=range(1, 9))
@@ -200,6 +224,9 @@ def test_without_masks_what_moves_is_the_foreground(tmp_path):
         frame[20:40, 10 * second:10 * second + 12] = 200
         cv2.imwrite(str(folder / 'split_videoframes' /
                         f'VIDEO_1_cropped_{second:06d}.png'), frame)
+    # Nothing moves in the last one.
+    cv2.imwrite(str(folder / 'split_videoframes/VIDEO_1_cropped_000010.png'),
+                np.full((60, 120, 3), 80, np.uint8))
     for choice in ('difference', 'none'):
         out = tmp_path / choice
         assert main([str(folder.parent), str(out), '--foreground',
@@ -209,7 +236,10 @@ def test_without_masks_what_moves_is_the_foreground(tmp_path):
         if choice == 'none':
             assert paths == [''] * 6
             continue
-        for second, path in zip(range(0, 12, 2), paths):
+        assert paths.pop() == ''
+        assert skipped(out) == [('scene0120: 1 of 6 foreground masks',
+                                 'nothing in the foreground')]
+        for second, path in zip(range(0, 10, 2), paths):
             mask = cv2.imread(str(result.path(path)), 0) > 0
             wanted = np.zeros((60, 120), bool)
             wanted[20:40, 10 * second:10 * second + 12] = True

@@ -319,6 +319,8 @@ def test_what_moves_can_be_the_foreground(tmp_path):
         frames.append(frame)
     write_video(folder / 'v.mkv', noise(10, RATE), RATE, frames)
     write_video(folder / 'short.mkv', noise(4, RATE), RATE, frames[:40])
+    write_video(folder / 'empty.mkv', noise(10, RATE), RATE,
+                frames[:20] + [np.full((60, 120), 80)] * 80)
     assert main([str(folder), str(tmp_path / 'out'), '--foreground',
                  'difference']) == 0
     result = BinauralFolder(tmp_path / 'out')
@@ -327,6 +329,12 @@ def test_what_moves_can_be_the_foreground(tmp_path):
     assert paths['short'] == ''
     assert skipped(tmp_path / 'out')['short.mkv'] == (
         'too few frames for a background (2)')
+    rows = result.columns['recording'] == 'empty'
+    listed = np.array(result.columns['foreground'])[rows] != ''
+    assert listed.tolist() == [True, False, False, False, False]
+    assert len(list(tmp_path.glob('out/foreground/empty/*'))) == 1
+    assert 'empty.mkv: 4 of 5 foreground masks,nothing in the foreground' in (
+        tmp_path / 'out/skipped.csv').read_text()
     mask = cv2.imread(str(result.path(paths['v'])), 0) > 0  # at 9 s
     wanted = np.zeros((60, 120), bool)
     wanted[20:40, 90:102] = True

@@ -83,6 +83,26 @@ def test_sofa_of_another_convention_is_refused(tmp_path, sphere):
         read_sofa(tmp_path / 'none.sofa')
 
 
+def test_sofa_takes_the_elevation_nearest_to_the_horizon(tmp_path, sphere):
+
+    def spoil(file):
+        # Louder above and below, and the level ones neither first nor last.
+        places, responses = file['SourcePosition'][:], file['Data.IR'][:]
+        del file['SourcePosition'], file['Data.IR']
+        heights = np.repeat([-2., 0., 2.], len(places))
+        places = np.tile(places, (3, 1))
+        places[:, 1] = heights
+        file['SourcePosition'] = places
+        file['SourcePosition'].attrs['Type'] = np.bytes_('spherical')
+        file['Data.IR'] = np.concatenate(
+            [2 * responses, responses, 3 * responses])
+
+    write_sofa(tmp_path / 'head.sofa', sphere, spoil=spoil)
+    read = read_sofa(tmp_path / 'head.sofa')
+    assert np.array_equal(read.azimuths, sphere.azimuths)
+    assert np.array_equal(read.responses, sphere.responses)
+
+
 def test_sofa_delays_are_applied(tmp_path, sphere):
 
     def spoil(file):
@@ -156,7 +176,7 @@ def test_resampled_keeps_level_and_time():
 def test_sphere_series_has_its_limits():
     # Far below the size of the head, the sphere is not there.
     low = sphere_transfer(np.array([1e-3]), np.array([0., 90., 180.]))
-    assert np.abs(low) == pytest.approx(1., abs=1e-4)
+    assert low == pytest.approx(np.ones((3, 1)), abs=1e-4)
     # Far above, pressure doubles at the point that faces the source.
     high = sphere_transfer(np.array([20000.]), np.array([0.]))
     assert np.abs(high)[0, 0] == pytest.approx(2., abs=.05)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mmmultissl.datasets.binaural import BinauralFolder, BinauralWriter
+from mmmultissl.datasets.binaural.simulate.head import Head
 from mmmultissl.datasets.binaural.simulate.panorama import (column_of,
                                                             paint_background,
                                                             paint_emblem,
@@ -245,6 +246,33 @@ def test_settings_and_splits_out_of_range(head):
         make(head, apart=('weather', ))
     with pytest.raises(ValueError, match='in the splits train and val'):
         make(head, apart=('head', ))
+
+
+@pytest.mark.parametrize('splits', [('train', 'train'), ('train', 'test')])
+def test_two_heads_of_one_name_are_refused(head, splits):
+    heads = {split: [head] for split in SPLITS}
+    other = Head(head.azimuths, head.responses / 2, 16000, head.name)
+    heads[splits[1]] = heads[splits[1]] + [other]
+    with pytest.raises(ValueError, match='sphere:0.0875: rename'):
+        Simulator(SMALL, SynthesisedSounds(16000), heads)
+    # The same one, read twice, is no other.
+    heads[splits[1]][-1] = Head(head.azimuths, head.responses, 16000,
+                                head.name)
+    Simulator(SMALL, SynthesisedSounds(16000), heads)
+
+
+def test_sources_that_turn_do_not_meet():
+    # Whole degrees, 40 apart at the start, as they turn by a whole bin.
+    turned = np.linspace(0., 30., 301)
+    nearest = []
+    for split in SPLITS:
+        directions = directions_of(split, True)
+        whole = np.arange(-180., 180.)
+        whole = whole[directions.holds(whole)]
+        paths = np.stack([directions.along(w, turned) for w in whole])
+        apart = np.abs((paths[:, None] - paths + 180.) % 360. - 180.)
+        nearest.append(apart[apart[:, :, 0] >= 40.].min())
+    assert nearest == pytest.approx([31.] * 3, abs=.01)
 
 
 def test_tool(tmp_path):

@@ -1,4 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
@@ -33,6 +35,23 @@ def test_same_seed_same_interval_and_equal_values_none():
     values = np.arange(10.)
     assert block_bootstrap(values, 3, 50) == block_bootstrap(values, 3, 50)
     assert block_bootstrap(np.full(9, .5), 3) == (.5, .5)
+
+
+def test_many_values_need_little_memory_and_give_the_same():
+    values = np.random.default_rng(0).normal(size=2000)
+    random = np.random.default_rng(3)
+    starts = random.integers(2000, size=(10000, 67))
+    index = (starts[:, :, None] + np.arange(30)) % 2000
+    means = values[index.reshape(10000, -1)[:, :2000]].mean(1)
+    del index
+    tracemalloc.start()
+    found = block_bootstrap(values, 30, seed=3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    tail = (1 - .95) / 2
+    assert found == tuple(np.quantile(means, [tail, 1 - tail]))
+    # The starts alone have 5 MB; all indices and values would have 320.
+    assert peak < 32e6
 
 
 @pytest.mark.parametrize('arguments, message', [

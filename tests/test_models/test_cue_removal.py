@@ -8,11 +8,15 @@ from tests.test_models.test_binaural_preprocessor import (batch, ears,
                                                           preprocessor)
 
 
-def run(augments, **views):
-    torch.manual_seed(0)
+def run(augments, recordings=None, seed=0, **views):
+    torch.manual_seed(seed)
+    data = batch(**views)
+    ids = recordings or range(len(data['data_samples']))
+    for sample, number in zip(data['data_samples'], ids):
+        sample.set_field(number, 'recording_id', field_type='metainfo')
     return preprocessor(
         augments=[dict(type=f'mmmultissl.{name}') for name in augments],
-        keep_waveforms=True)(batch(**views), training=False)
+        keep_waveforms=True)(data, training=False)
 
 
 def numbered(size):
@@ -63,12 +67,31 @@ def test_nobody_keeps_its_picture_and_all_pictures_move_together():
     for view in ('frame', 'foreground'):
         same = (plain['inputs'][view] == moved['inputs'][view]).flatten(1)
         assert not same.all(1).any()
-        torch.testing.assert_close(
-            plain['inputs'][view].sum(), moved['inputs'][view].sum())
     torch.testing.assert_close(moved['inputs']['frame'],
                                moved['inputs']['foreground'])
     torch.testing.assert_close(plain['inputs']['clip'],
                                moved['inputs']['clip'])
+
+
+@pytest.mark.parametrize('name, view', [('ShuffledPictures', 'frame'),
+                                        ('ShuffledShifted', 'shifted')])
+def test_partners_are_of_other_recordings_and_all_of_these(name, view):
+    # In order, as a test split is, with one recording longer than the rest.
+    recordings = [0, 0, 0, 0, 1, 1, 2]
+    numbers = numbered(7)
+    if view == 'shifted':
+        numbers = numbers[:, 0, :1, :1].expand(-1, 2, 8000).short() + 1
+    views = {'clip': ears(7), view: numbers}
+    key = 'shifted_waveform' if view == 'shifted' else view
+    own = run([], recordings, **views)['inputs'][key].flatten(1)[:, 0]
+    seen = set()
+    for seed in range(60):
+        moved = run([name], recordings, seed, **views)['inputs'][key]
+        partners = [(own == value).nonzero().item()
+                    for value in moved.flatten(1)[:, 0]]
+        seen.update(enumerate(partners))
+    assert seen == {(one, other) for one in range(7) for other in range(7)
+                    if recordings[one] != recordings[other]}
 
 
 def test_shifted_clips_move_to_others_and_clips_stay():
@@ -93,6 +116,13 @@ def test_labels_are_permuted_and_the_originals_left_alone():
 
 
 @pytest.mark.parametrize('name', ['ShuffledPictures', 'ShuffledShifted'])
-def test_a_batch_of_one_is_an_error(name):
-    with pytest.raises(ValueError, match='batch'):
-        run([name], clip=ears(1), shifted=ears(1), frame=numbered(1))
+@pytest.mark.parametrize('size', [1, 3])
+def test_a_batch_of_one_recording_is_an_error(name, size):
+    with pytest.raises(ValueError, match='test_dataloader.sampler.shuffle'):
+        run([name], [7] * size, clip=ears(size), shifted=ears(size),
+            frame=numbered(size))
+
+
+def test_a_missing_view_is_an_error():
+    with pytest.raises(ValueError, match='no view "shifted"'):
+        run(['ShuffledShifted'], clip=ears(2))

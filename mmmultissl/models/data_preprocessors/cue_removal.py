@@ -7,6 +7,7 @@ training and in evaluation alike. They are our choice, as controls.
 from typing import Tuple
 
 import torch
+from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from .binaural_augment import BinauralAugment, Samples, Views
@@ -56,39 +57,39 @@ class EvenBands(BinauralAugment):
 
 @MODELS.register_module()
 class ShuffledPictures(BinauralAugment):
-    """Gives every sample the pictures of another one of the batch.
+    """Gives every sample the pictures of another recording.
 
-    All pictures of a sample move together, by a rotation of the batch by a
-    number of places drawn for each batch, so that nobody keeps its own.
+    Each sample's partner is drawn at random from those of the batch with
+    another ``recording_id``, since frames of one recording resemble each
+    other; all pictures of the partner come together. Batches of a split in
+    its order may hold one recording alone, which is an error: shuffle it, or
+    take larger batches.
     """
     always = True
 
     def forward(self, audio: Views, pictures: Views,
                 samples: Samples) -> Tuple[Views, Views, Samples]:
-        """Move the pictures; see the base class.
+        """Replace the pictures; see the base class.
 
         Raises:
-            ValueError: If the batch has one sample only.
+            ValueError: If a sample has no partner in the batch.
         """
-        if len(samples) < 2:
-            raise ValueError('ShuffledPictures got a batch of one sample, '
-                             'which has nobody to exchange with; set '
-                             'batch_size to at least 2.')
-        shift = int(torch.randint(1, len(samples), ()))
+        partners = _partners(samples, 'ShuffledPictures')
         return audio, {
-            view: images.roll(shift, 0)
+            view: _taken(images, partners)
             for view, images in pictures.items()
         }, samples
 
 
 @MODELS.register_module()
 class ShuffledShifted(BinauralAugment):
-    """Gives every sample the ``shifted`` clip of another one of the batch.
+    """Gives every sample the ``shifted`` clip of another recording.
 
-    What a gap sounds like is gone, its label stays.
+    What a gap sounds like is gone, its label stays. Partners are drawn as by
+    :class:`ShuffledPictures`.
 
     Args:
-        view (str): The view that moves. Defaults to 'shifted'.
+        view (str): The view that is replaced. Defaults to 'shifted'.
     """
     always = True
 
@@ -98,20 +99,37 @@ class ShuffledShifted(BinauralAugment):
 
     def forward(self, audio: Views, pictures: Views,
                 samples: Samples) -> Tuple[Views, Views, Samples]:
-        """Move the clips; see the base class.
+        """Replace the clips; see the base class.
 
         Raises:
-            ValueError: If the batch has one sample only, or no such view.
+            ValueError: If a sample has no partner in the batch, or there is
+                no such view.
         """
-        if len(samples) < 2 or self.view not in audio:
+        if self.view not in audio:
             raise ValueError(
-                f'ShuffledShifted needs at least two samples with the view '
-                f'"{self.view}", but got {len(samples)} with '
-                f'{", ".join(audio)}; see batch_size and the views of '
-                'BinauralClips.')
-        shift = int(torch.randint(1, len(samples), ()))
-        moved = audio[self.view].roll(shift, 0)
+                f'ShuffledShifted found no view "{self.view}" among '
+                f'{", ".join(audio)}; add it to the views of BinauralClips.')
+        partners = _partners(samples, 'ShuffledShifted')
+        moved = _taken(audio[self.view], partners)
         return {**audio, self.view: moved}, pictures, samples
+
+
+def _partners(samples: Samples, name: str) -> Tensor:
+    """For each sample the place of one of another recording, at random."""
+    recordings = torch.tensor([sample.recording_id for sample in samples])
+    others = recordings[:, None] != recordings
+    alone = (~others.any(1)).nonzero()
+    if len(alone):
+        raise ValueError(
+            f'{name} got a batch of {len(samples)} that has only the '
+            f'recording {samples[int(alone[0])].recording}, and so nobody to '
+            'exchange with; set a larger batch_size or '
+            'test_dataloader.sampler.shuffle=True.')
+    return torch.multinomial(others.float(), 1).squeeze(1)
+
+
+def _taken(tensor: Tensor, places: Tensor) -> Tensor:
+    return tensor[places.to(tensor.device, non_blocking=True)]
 
 
 @MODELS.register_module()

@@ -9,7 +9,8 @@ from mmmultissl.datasets.binaural.convert.anchors import clip_starts
 from mmmultissl.datasets.binaural.convert.checks import (SILENCE,
                                                          clipped_share, rms,
                                                          to_int16)
-from mmmultissl.datasets.binaural.convert.foreground import difference_masks
+from mmmultissl.datasets.binaural.convert.foreground import (NO_FOREGROUND,
+                                                             difference_masks)
 from mmmultissl.datasets.binaural.convert.job import Recording
 from mmmultissl.datasets.binaural.convert.pictures import jpeg, png
 from mmmultissl.datasets.binaural.convert.unusable import UnusableFile
@@ -115,8 +116,13 @@ def assemble(name: str,
         if settings.foreground and starts:
             try:
                 for start, mask in zip(starts, difference_masks(seen)):
-                    masks[start] = f'foreground/{name}/{start:09d}.png'
-                    files[masks[start]] = png(mask)
+                    if mask.any():
+                        masks[start] = f'foreground/{name}/{start:09d}.png'
+                        files[masks[start]] = png(mask)
+                if len(masks) < len(starts):
+                    left_out.append(
+                        (f'{len(starts) - len(masks)} of {len(starts)} '
+                         'foreground masks', NO_FOREGROUND))
             except UnusableFile as error:
                 left_out.append(('foreground', str(error)))
     if not starts:

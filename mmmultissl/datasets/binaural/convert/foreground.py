@@ -12,6 +12,8 @@ import numpy as np
 
 from mmmultissl.datasets.binaural.convert.unusable import UnusableFile
 
+# Why a mask without any foreground is left out: the index names none then.
+NO_FOREGROUND = 'nothing in the foreground'
 # Fewer frames do not show what lies behind the objects.
 _FEWEST = 5
 # More do not make a better median.

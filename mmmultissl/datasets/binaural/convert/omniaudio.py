@@ -17,7 +17,8 @@ from mmmultissl.datasets.binaural.audio_io import resample
 from mmmultissl.datasets.binaural.convert.anchors import clip_starts
 from mmmultissl.datasets.binaural.convert.checks import (check_samples, rms,
                                                          to_int16)
-from mmmultissl.datasets.binaural.convert.foreground import difference_masks
+from mmmultissl.datasets.binaural.convert.foreground import (NO_FOREGROUND,
+                                                             difference_masks)
 from mmmultissl.datasets.binaural.convert.job import Recording, Source
 from mmmultissl.datasets.binaural.convert.media import frames_at
 from mmmultissl.datasets.binaural.convert.pictures import (jpeg, png, read_map,
@@ -235,6 +236,7 @@ def read_scene(number: int, folder: Path, settings: Settings) -> Recording:
             raise UnusableFile('no readable frame')
     name = f'scene{number:04d}'
     moving = _moving(folder, frames, settings, recording)
+    foregrounds, empty = 0, 0
     for second in seconds:
         row = dict(
             start=second * settings.sample_rate,
@@ -242,19 +244,28 @@ def read_scene(number: int, folder: Path, settings: Settings) -> Recording:
             split=split_of(number))
         frame = frames[second] if frames is not None else None
         try:
-            pictures = _read_masks(folder, second, frame, settings)
+            masks = _read_masks(folder, second, frame, settings)
         except UnusableFile as error:
             recording.left_out.append(
                 (f'masks of second {second}', str(error)))
-            pictures = {}
+            masks = {}
         if second in moving:
-            pictures['foreground'] = png(moving[second])
+            masks['foreground'] = moving[second]
+        if 'foreground' in masks:
+            foregrounds += 1
+            if not masks['foreground'].any():
+                del masks['foreground']
+                empty += 1
+        pictures = {kind: png(mask) for kind, mask in masks.items()}
         if frame is not None:
             pictures['frame'] = jpeg(frame)
         for kind, content in pictures.items():
             row[kind] = _PLACES[kind].format(f'{name}/{second:06d}')
             recording.files[row[kind]] = content
         recording.rows.append(row)
+    if empty:
+        recording.left_out.append(
+            (f'{empty} of {foregrounds} foreground masks', NO_FOREGROUND))
     background = folder / 'bg.png'
     if background.is_file():
         recording.files[f'backgrounds/{name}.jpg'] = jpeg(
@@ -336,7 +347,7 @@ def _read_frames(folder: Path, seconds: List[int],
 
 
 def _read_masks(folder: Path, second: int, frame: Optional[np.ndarray],
-                settings: Settings) -> Dict[str, bytes]:
+                settings: Settings) -> Dict[str, np.ndarray]:
     """The foreground mask and the labels of a clip, where they exist.
 
     The foreground is what the change mask marks: pixels whose class differs
@@ -367,7 +378,7 @@ def _read_masks(folder: Path, second: int, frame: Optional[np.ndarray],
             kind: resized_map(mask, frame)
             for kind, mask in masks.items()
         }
-    return {kind: png(_turned(mask, settings)) for kind, mask in masks.items()}
+    return {kind: _turned(mask, settings) for kind, mask in masks.items()}
 
 
 def _moving(folder: Path, frames: Optional[Dict[int, np.ndarray]],

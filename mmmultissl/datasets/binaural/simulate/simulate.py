@@ -26,7 +26,7 @@ _PEAK = 0.99
 # A source this much fainter than its level over a clip is not heard in it.
 _SILENT = -30.
 # Changes when other files come out of the same settings.
-_VERSION = 1
+_VERSION = 2
 
 
 class Simulator:
@@ -42,8 +42,8 @@ class Simulator:
         seed (int): Determines all recordings. Defaults to 0.
 
     Raises:
-        ValueError: If something else is to be kept apart, or a head that
-            must not is in two splits.
+        ValueError: If something else is to be kept apart, two heads have one
+            name, or a head that must not is in two splits.
     """
 
     def __init__(self,
@@ -61,8 +61,13 @@ class Simulator:
         self.apart = tuple(kind for kind in KEPT_APART if kind in apart)
         self._renderers: Dict[str, HeadRenderer] = {}
         owner: Dict[str, str] = {}
+        named: Dict[str, Head] = {}
         for split in SPLITS:
             for head in heads[split]:
+                if not _same(named.setdefault(head.name, head), head):
+                    raise ValueError(
+                        f'Two different heads have the name {head.name}: '
+                        'rename the file of one of them.')
                 if 'head' in apart and owner.setdefault(head.name,
                                                         split) != split:
                     raise ValueError(
@@ -227,7 +232,11 @@ class Simulator:
 
     def _heard(self, sources: Sequence[Source], dry: np.ndarray, start: int,
                time: float) -> List[Tuple[int, Source, float]]:
-        """What sounds in the middle of a clip, the loudest in it first."""
+        """What sounds in the middle of a clip.
+
+        Ordered by level over the whole clip, the loudest first. What is
+        silent in the middle is not among them, however loud it is elsewhere.
+        """
         rate = self.settings.sample_rate
         stop = start + int(self.settings.clip_seconds * rate)
         heard = []
@@ -264,6 +273,13 @@ def simulate(writer,
                 else:
                     writer.skip(name, 'no clip with sound in its middle')
             progress(1)
+
+
+def _same(one: Head, other: Head) -> bool:
+    return one is other or (
+        one.sample_rate == other.sample_rate
+        and np.array_equal(one.azimuths, other.azimuths)
+        and np.array_equal(one.responses, other.responses))
 
 
 def _draw_room(rng: np.random.Generator,

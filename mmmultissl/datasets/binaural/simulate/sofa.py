@@ -64,10 +64,12 @@ def read_sofa(path: Union[str, Path], mirror_back: bool = False) -> Head:
     # Sets at several distances: the farthest is the most like a plane wave.
     if level.any():
         level &= distances >= distances[level].max() - 0.01
-    azimuths, responses = azimuths[level], responses[level]
-    azimuths, first = np.unique(np.round(azimuths % 360., 6),
+    # Of one azimuth, the response nearest to the horizontal plane is taken.
+    level = np.flatnonzero(level)
+    level = level[np.argsort(np.abs(elevations[level]), kind='stable')]
+    azimuths, first = np.unique(np.round(azimuths[level] % 360., 6),
                                 return_index=True)
-    responses = responses[first]
+    responses = responses[level[first]]
     if not left_first:
         responses = responses[:, ::-1]
     sign = _sign_of_left(azimuths, responses, sample_rate, path)

@@ -40,7 +40,7 @@ def sphere_transfer(frequencies: np.ndarray,
     # Slopes beyond the largest number belong to terms that vanish.
     terms[~np.isfinite(slope) | ~np.isfinite(terms)] = 0.
     lobes = eval_legendre(orders.T, np.cos(np.radians(incidence))[:, None])
-    return -(lobes @ terms) / size**2
+    return (lobes @ terms) / size**2
 
 
 def spherical_head(sample_rate: int,
