@@ -42,8 +42,10 @@ class Step(NamedTuple):
             command reads; a ValueError or OSError of it is a failure of the
             step. Defaults to None.
         finish (Callable | None): Called when the command has succeeded, with
-            the seconds that it took, before the step counts as done.
-            Defaults to None.
+            the seconds that it took, before the step counts as done; a
+            ValueError or OSError of it is a failure of the step. It returns
+            a checksum of what counts of the step's files, or None for that of
+            all. Defaults to None.
     """
     name: str
     title: str
@@ -54,7 +56,12 @@ class Step(NamedTuple):
     files: Tuple[Path, ...] = ()
     beside: Tuple[Path, ...] = ()
     prepare: Optional[Callable[[], None]] = None
-    finish: Optional[Callable[[float], None]] = None
+    finish: Optional[Callable[[float], Optional[str]]] = None
+
+    @property
+    def written(self) -> Tuple[Path, ...]:
+        """tuple[Path]: What it writes."""
+        return (self.output, *self.beside) if self.output else self.beside
 
 
 def words_of(step: Step) -> List[str]:
@@ -109,8 +116,34 @@ def time_left(steps: Sequence[Step], done: Sequence[str],
     return max(ends.values(), default=0.)
 
 
+def checksum_of(paths: Sequence[Path]) -> str:
+    """Compute a checksum of files.
+
+    Args:
+        paths (Sequence[Path]): Files, and folders with all that is in them.
+
+    Returns:
+        str: SHA-256 of names and contents, 64 hexadecimal digits.
+    """
+    found = hashlib.sha256()
+    for path in paths:
+        inside = sorted(path.rglob('*')) if path.is_dir() else [path]
+        for file in inside:
+            if file.is_file():
+                found.update(f'{file.relative_to(path.parent)}\n'.encode())
+                with open(file, 'rb') as content:
+                    while piece := content.read(1 << 20):
+                        found.update(piece)
+    return found.hexdigest()
+
+
 class Runner:
     """Runs steps and keeps marks of what is done.
+
+    A mark names the state of a step, its key (command, files and the keys of
+    the steps that it needs), what it has made, and what the steps that it
+    needs had made when it began. A step that was done is done again where one
+    of those has made something else since.
 
     Args:
         steps (Sequence[Step]): In the order of preference; a step comes after
@@ -144,6 +177,8 @@ class Runner:
         # (seconds taken, usual seconds) of the steps done from the beginning
         self.paces: List[Tuple[float, float]] = []
         self.keys: Dict[str, str] = {}
+        # Step to all that must be done before, at any remove.
+        self.before: Dict[str, Set[str]] = {}
         for step in steps:
             # A step depends on its command, on files and on earlier steps.
             text = json.dumps([
@@ -151,6 +186,8 @@ class Runner:
                 *(self.keys[need] for need in step.needs)
             ])
             self.keys[step.name] = hashlib.sha256(text.encode()).hexdigest()
+            self.before[step.name] = {*step.needs}.union(
+                *(self.before[need] for need in step.needs))
 
     def run(self) -> int:
         """Run all steps that are not done.
@@ -241,23 +278,29 @@ class Runner:
             if len(self.running) == self.lanes:
                 return 0
             if (name in self.running or name in self.done or name in self.lost
-                    or not all(need in self.done for need in step.needs)):
+                    or not self.before[name].issubset(self.done)):
                 continue
             # What an interrupted run of the same step left is continued; what
             # another command left is in the way.
             begun = self._state(name) == 'begun'
+            log = self.logs / f'{name}.log'
+            if not begun and self._is_foreign(step):
+                status = self._refuse(
+                    step, log, f'{step.output} is there already, and not by '
+                    'this command: name another output, or move it away.')
+                if status:
+                    return status
+                continue
             if not begun:
                 _remove(step.output)
                 self._mark(name, 'begun')
             if begun:
                 self.continued.append(name)
-            log = self.logs / f'{name}.log'
             try:
                 if step.prepare is not None:
                     step.prepare()
             except (OSError, ValueError) as error:
-                log.write_text(f'{error}\n', encoding='utf-8')
-                status = self._fail(step, log, 0., 1)
+                status = self._refuse(step, log, str(error))
                 if status:
                     return status
                 continue
@@ -266,6 +309,22 @@ class Runner:
                 Progress(step.title, time.monotonic(), step.usual), log,
                 self.environment, self.keep)
         return 0
+
+    def _is_foreign(self, step: Step) -> bool:
+        """Say whether a step's output was there before any of its runs."""
+        if (step.output is None or not os.path.lexists(step.output)
+                or (self.marks / step.name).is_file()):
+            return False
+        # Its own folder is its own.
+        own = self.marks.parent.resolve()
+        return own not in Path(os.path.abspath(step.output)).parents
+
+    def _refuse(self, step: Step, log: Path, words: str,
+                took: float = 0.) -> int:
+        """Tell of a failure that is not the command's, at the log's end."""
+        with open(log, 'a' if took else 'w', encoding='utf-8') as file:
+            file.write(f'{words}\n')
+        return self._fail(step, log, took, 1)
 
     def _fail(self, step: Step, log: Path, took: float, status: int) -> int:
         """Tell of a failure.
@@ -293,12 +352,26 @@ class Runner:
         took = time.monotonic() - command.progress.start
         if status:
             return self._fail(step, command.log, took, status)
-        if step.finish is not None:
-            step.finish(took)
+        lacking = [path for path in step.written if not path.exists()]
+        if lacking:
+            return self._refuse(
+                step, command.log, 'The command ended well, but did not write '
+                f'{lacking[0]}: correct the command, or the output that it is '
+                'said to have.', took)
+        try:
+            made = step.finish(took) if step.finish is not None else None
+            made = made or checksum_of(step.written)
+        except (OSError, ValueError) as error:
+            return self._refuse(step, command.log, str(error), took)
         if name not in self.continued:
             self.paces.append((took, step.usual))
-        self._mark(name, 'done')
+        self._mark(name, 'done', made)
         self.done.append(name)
+        for other in [*self.done]:
+            if self._state(other) != 'done':
+                self.done.remove(other)
+                print(f'{self.steps[other].title}: is done again, since it '
+                      'needs what has changed')
         print(
             f'[{len(self.done)}/{len(self.steps)}] {step.title}: done in '
             f'{words_for(took)}',
@@ -332,18 +405,34 @@ class Runner:
         file = self.marks / name
         if not file.is_file():
             return None
-        state, _, key = file.read_text().partition(' ')
+        state, key, *more = file.read_text().split(' ')
         if key != self.keys[name]:
             return None
+        # Marks of earlier versions do not say what the others had made.
+        if more and more[1] != self._needed(name):
+            return None
         step = self.steps[name]
-        written = (step.output, *step.beside) if step.output else step.beside
-        if state == 'done' and not all(path.exists() for path in written):
+        if state == 'done' and not all(path.exists() for path in step.written):
             return 'begun'
         return state
 
-    def _mark(self, name: str, state: str) -> None:
+    def _made(self, name: str) -> str:
+        """Say what a step had made when it was last done."""
+        file = self.marks / name
+        words = file.read_text().split(' ') if file.is_file() else []
+        return words[2] if len(words) > 2 else '-'
+
+    def _needed(self, name: str) -> str:
+        """Say what the steps that a step needs have made."""
+        made = ' '.join(self._made(need) for need in self.steps[name].needs)
+        return hashlib.sha256(made.encode()).hexdigest()
+
+    def _mark(self, name: str, state: str, made: Optional[str] = None) -> None:
+        # One that is begun anew may make the same.
+        text = ' '.join([state, self.keys[name], made or self._made(name),
+                         self._needed(name)])
         beside = self.marks / f'.{name}'
-        beside.write_text(f'{state} {self.keys[name]}')
+        beside.write_text(text)
         os.replace(beside, self.marks / name)
 
 

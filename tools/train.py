@@ -15,6 +15,7 @@ from typing import Optional, Sequence
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from mmmultissl.engine.checkpoint import find_latest_complete
 from mmmultissl.engine.stages import (StageProcesses, enter_group,
                                       run_stages)
 from mmmultissl.utils.command_line import (add_common_arguments,
@@ -41,7 +42,8 @@ def parse_args(
         nargs='?',
         const='auto',
         help='continue from this checkpoint, or without a path from the '
-        'newest complete one in the work dir; stages always go on')
+        'newest complete one in the work dir, if there is one; stages always '
+        'go on')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
@@ -87,8 +89,15 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
             'where it stopped.')
     if args.resume is not None and not staged:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        if args.resume != 'auto':
+            cfg.load_from = args.resume
     apply_common_arguments(cfg, args)
+    if args.resume == 'auto' and not staged and cfg.get('load_from'):
+        # Until there is something to go on with, the run begins from it.
+        if find_latest_complete(cfg.work_dir) is None:
+            cfg.resume = False
+        else:
+            cfg.load_from = None
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if staged:

@@ -36,8 +36,10 @@ rows = dict(
     incremental_contrastive=dict(
         sweep=dict(orders=[tasks]),
         cfg_options={
+            # Without a predictor pooled features lie too close together to be
+            # told apart: docs/distillation.md.
             f'stages.{task}.distill.distance':
-            dict(distances['contrastive'], _delete_=True)
+            dict(distances['contrastive'], centre=True, _delete_=True)
             for task in tasks
         }),
     **{

@@ -35,7 +35,7 @@ model = dict(
             **small),
         densecl=dict(
             neck=dict(type='mmmultissl.NormedDenseCLNeck', **projection),
-            warmup_iters=30,
+            warmup_iters=0.05,
             **small)))
 
 optim_wrapper = dict(

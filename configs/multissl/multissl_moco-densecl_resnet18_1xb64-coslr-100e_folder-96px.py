@@ -3,7 +3,8 @@
 # one small machine. Our choices: queues below half the number of images, or
 # most negatives would be stale copies of the same ones; an EMA ten times as
 # fast and half the temperature, since a run has thousands of steps in place of
-# a million. The learning rate is MoCo's 0.03 for a batch of 256, scaled; a
+# a million; DenseCL's warm-up is a share of the run, of a stage in a run of
+# stages. The learning rate is MoCo's 0.03 for a batch of 256, scaled; a
 # run at eight times as much (and temperature 0.2) collapsed to one point.
 _base_ = './multissl_moco-densecl_resnet50_8xb32-coslr-200e_folder.py'
 
@@ -25,7 +26,7 @@ small = dict(
 model = dict(
     backbone=dict(depth=_base_.small_backbone.depth),
     recompute=[],
-    tasks=dict(moco=small, densecl=dict(warmup_iters=200, **small)))
+    tasks=dict(moco=small, densecl=dict(warmup_iters=0.02, **small)))
 
 optim_wrapper = dict(optimizer=dict(lr=0.0075))
 auto_scale_lr = dict(base_batch_size=64)

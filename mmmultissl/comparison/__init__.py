@@ -3,8 +3,9 @@
 
 ``tools/compare.py`` is its command; ``docs/compare.md`` tells how.
 """
-from .comparison import Comparison, plan_hash, read_comparison
+from .comparison import Comparison, read_comparison
 from .plan import Job, Plan, Planner, Result
+from .plan_hash import plan_hash
 from .results import Summary, collect, summarise
 from .statistics import difference_of, gains_of, spread_of
 from .test_record import allow_test

@@ -1,8 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """A comparison: rows, seeds, evaluations and a budget, read from a config."""
-import hashlib
-import json
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
@@ -10,7 +9,7 @@ from mmengine.config import Config
 
 from mmmultissl.utils.command_line import read_config
 from .budget import Budget, budgets_of, check_budgets, share_out
-from .configs import row_config, updates_of
+from .configs import cost_of, row_config
 from .evaluations import Column, Evaluation, make_evaluations
 from .placeholders import fill, keep
 from .rows import Row, make_rows
@@ -29,6 +28,9 @@ _KEYS = dict(
     train_command=(list, tuple),
     title=str,
     note=str)
+# How near a key must be to one of these to be taken for a mistyped one: other
+# keys are variables of the file.
+_NEAR = .8
 _NEEDED = ('rows', 'evaluations', 'total_updates')
 
 
@@ -154,6 +156,12 @@ def read_comparison(path: str,
         raise ValueError(f'A comparison has no {strange[0]} to override: it '
                          f'has {", ".join(_KEYS)}.')
     whole.merge_from_dict(dict(options or {}))
+    for key in whole.to_dict():
+        similar = get_close_matches(key, _KEYS, 1, _NEAR)
+        if key not in _KEYS and similar:
+            raise ValueError(
+                f'{path} has {key}, which no comparison reads: did you mean '
+                f'{similar[0]}? Call a variable of your own something else.')
     cfg = {
         key: value
         for key, value in whole.to_dict().items() if key in _KEYS
@@ -195,12 +203,12 @@ def read_comparison(path: str,
         name: row_config(row, given[name] if row.train else None)
         for name, row in rows.items()
     }
-    own = {
-        name: updates_of(configs[name], name,
-                         str(folder / 'runs' / name)) if row.train else 0
+    costs = {
+        name: cost_of(configs[name], name,
+                      str(folder / 'runs' / name)) if row.train else (0, ())
         for name, row in rows.items()
     }
-    budgets = budgets_of(rows, configs, own)
+    budgets = budgets_of(rows, configs, costs)
     check_budgets(rows, budgets, total)
     train = cfg.get('train_command')
     return Comparison(
@@ -220,37 +228,3 @@ def read_comparison(path: str,
         title=cfg.get('title') or 'Comparison',
         note=cfg.get('note'))
 
-
-
-
-def plan_hash(comparison: Comparison) -> str:
-    """Compute a checksum of everything that the figures depend on.
-
-    Args:
-        comparison (Comparison): The comparison.
-
-    Returns:
-        str: SHA-256; the folder and what is only written about it do not
-        count.
-    """
-    folder = str(comparison.folder)
-    text = json.dumps(
-        dict(
-            rows={
-                name: [
-                    comparison.configs[name].to_dict(), row.checkpoint,
-                    row.evaluations, comparison.seeds_of(name)
-                ]
-                for name, row in comparison.rows.items()
-            },
-            evaluations={
-                name: {
-                    **each.__dict__, 'usual': None, 'embedding': None
-                }
-                for name, each in comparison.evaluations.items()
-            },
-            lists=comparison.lists,
-            prepare=comparison.prepare),
-        sort_keys=True,
-        default=str)
-    return hashlib.sha256(text.replace(folder, '').encode()).hexdigest()

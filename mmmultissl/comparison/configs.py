@@ -2,12 +2,14 @@
 """The configs of single jobs: whole, ordinary files that need no parent."""
 import ast
 import pprint
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
 from mmmultissl.models.backbones.column_overrides import (
     concat_overrides, progressive_overrides, transfer_overrides)
+from mmmultissl.utils.command_line import (check_left_out_tasks,
+                                           check_variables)
 from .rows import Row
 
 # Loops that count updates, not passes over a data set.
@@ -42,7 +44,8 @@ def _without_marks(value: Any) -> Any:
     return value
 
 
-def updates_of(cfg: Config, name: str, work_dir: str) -> int:
+def cost_of(cfg: Config, name: str,
+            work_dir: str) -> Tuple[int, Tuple[Optional[int], ...]]:
     """Count the updates of a training run from its config.
 
     Args:
@@ -51,7 +54,9 @@ def updates_of(cfg: Config, name: str, work_dir: str) -> int:
         work_dir (str): Where it would run.
 
     Returns:
-        int: Updates of the optimiser, of all stages together.
+        tuple[int, tuple[int | None]]: Updates of the optimiser, of all stages
+        together; and samples in a step of one process, of each stage that is
+        trained.
 
     Raises:
         ValueError: If the config counts passes, or is not trained by a loop
@@ -61,7 +66,10 @@ def updates_of(cfg: Config, name: str, work_dir: str) -> int:
         from mmmultissl.engine.stages import expand_stages
         # Stages make seeds of the seed, which is a placeholder still.
         seeded = merge(cfg, {'randomness.seed': 0})
-        return sum(stage.updates for stage in expand_stages(seeded, work_dir))
+        stages = [each for each in expand_stages(seeded, work_dir)
+                  if each.updates]
+        return (sum(stage.updates for stage in stages),
+                tuple(_batch(stage.cfg) for stage in stages))
     steps = (cfg.get('train_cfg') or {}).get('max_iters')
     if steps is None:
         raise ValueError(
@@ -73,7 +81,11 @@ def updates_of(cfg: Config, name: str, work_dir: str) -> int:
             f'The row {name} makes an update of every {every} steps, and '
             f'{steps} steps are no whole number of those: change '
             'train_cfg.max_iters.')
-    return steps // every
+    return steps // every, (_batch(cfg), )
+
+
+def _batch(cfg: Config) -> Optional[int]:
+    return (cfg.get('train_dataloader') or {}).get('batch_size')
 
 
 def _accumulation(cfg: Config) -> int:
@@ -117,8 +129,17 @@ def row_config(row: Row, updates: Optional[int]) -> Config:
 
     Returns:
         Config: The whole config, without parents.
+
+    Raises:
+        ValueError: If its ``cfg_options`` set what nobody reads.
     """
-    cfg = merge(row.read(), {
+    read = row.read()
+    try:
+        check_left_out_tasks(read, row.cfg_options)
+        check_variables(read, row.cfg_options)
+    except ValueError as error:
+        raise ValueError(f'The row {row.name}: {error}') from error
+    cfg = merge(read, {
         'randomness.seed': '{seed}',
         **row.cfg_options
     })

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from mmmultissl.visualization.report.runs import kind_of, read_scalars
+from mmmultissl.engine.safe_load import load_safely
+from mmmultissl.visualization.report.runs import kind_of
 
 # Kind -> the tool that evaluates a row's config and checkpoint.
 _TOOLS = dict(voc07='voc07.py', binaural_svm='binaural_svm.py',
@@ -231,6 +232,45 @@ def look_up(content: Any, key: str, where: str) -> float:
     return float(found)
 
 
+def last_validation(work_dir: Path) -> dict:
+    """Read what a training run has found at its end.
+
+    Args:
+        work_dir (Path): Of the run.
+
+    Returns:
+        dict: The figures of its last validation.
+
+    Raises:
+        ValueError: If there is none, or it is not of the last checkpoint, as
+            where the run was killed during the validation at its end.
+    """
+    # As they were written: loops that count iterations log all validations
+    # as those of step 0.
+    lines = [
+        json.loads(line)
+        for file in sorted(work_dir.glob('*/vis_data/scalars.json'))
+        for line in file.read_text(encoding='utf-8').splitlines()
+    ]
+    kinds = [kind_of(line) for line in lines]
+    if 'validation' not in kinds:
+        raise ValueError(f'{work_dir} was trained but never judged: give its '
+                         'config val_dataloader and val_evaluator, and keep '
+                         'LocalVisBackend among visualizer.vis_backends.')
+    place = len(kinds) - 1 - kinds[::-1].index('validation')
+    step = lines[place]['step']
+    last = Path((work_dir / 'last_checkpoint').read_text().strip())
+    meta = load_safely(str(last))['meta']
+    # Counted in epochs or in iterations, as the logger is told to.
+    if 'train' in kinds[place:] or step not in (meta['epoch'], meta['iter']):
+        raise ValueError(
+            f'The last validation of {work_dir} (logged for step {step}) is '
+            f'not that of {last.name}, trained to iteration {meta["iter"]}: '
+            'let the config validate at its end, or, if the run was killed '
+            'while it did, remove this folder to train it again.')
+    return lines[place]
+
+
 def read_figures(path: Path, columns: Tuple[Column, ...]) -> Dict[str, float]:
     """Read what an evaluation has found.
 
@@ -246,14 +286,7 @@ def read_figures(path: Path, columns: Tuple[Column, ...]) -> Dict[str, float]:
         ValueError: If a figure is missing.
     """
     if path.is_dir():
-        judged = [
-            line for line in read_scalars(path)
-            if kind_of(line) == 'validation'
-        ]
-        if not judged:
-            raise ValueError(f'{path} was trained but never judged: give its '
-                             'config val_dataloader and val_evaluator.')
-        content = judged[-1]
+        content = last_validation(path)
     else:
         content = json.loads(path.read_text(encoding='utf-8'))
     return {

@@ -3,10 +3,10 @@
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from mmmultissl.engine.backbone_weights import COLUMNS, RANDOM
-from mmmultissl.utils.command_line import read_config
+from mmmultissl.utils.command_line import check_variables, read_config
 from .comparison import Comparison
 from .configs import downstream_config, merge
 from .evaluations import Evaluation
@@ -35,6 +35,7 @@ class Job:
         lists (tuple[str]): Development lists that it reads.
         rows (tuple[str]): Rows whose checkpoints it reads.
         usual (float): Seconds that it usually takes, beside other jobs.
+        judged (bool): Whether its last validation is a result.
     """
     name: str
     title: str
@@ -47,6 +48,7 @@ class Job:
     lists: Tuple[str, ...] = ()
     rows: Tuple[str, ...] = ()
     usual: float = 60.
+    judged: bool = False
 
 
 class Result(NamedTuple):
@@ -182,6 +184,12 @@ class Planner:
     def _pretraining(self, name: str, seed: int) -> Job:
         row = self.comparison.rows[name]
         file, content = self._row_config(name, seed)
+        lists = _lists(content)
+        if lists:
+            raise ValueError(
+                f'The row {name} is trained on the lists {lists[0]}, but one '
+                'training serves development and test lists: leave '
+                f'{{lists:{lists[0]}}} to the evaluations.')
         work = self.comparison.work_dir(name, seed)
         return Job(
             pretrain_job(name, seed),
@@ -192,7 +200,6 @@ class Planner:
             beside=(work / 'last_checkpoint', ),
             seed=seed,
             configs={str(file): content},
-            lists=_lists(content),
             rows=rows_in(content),
             usual=row.usual
             or _START + _UPDATE * self.comparison.budgets[name].own)
@@ -200,10 +207,7 @@ class Planner:
     def _evaluation(self, name: str, seed: int,
                     evaluation: Evaluation) -> Tuple[List[Job], Result]:
         mode = self.comparison.mode
-        # What differs between the lists is trained for each of them.
-        apart = bool(evaluation.dev or evaluation.test or _lists(
-            [evaluation.cfg_options, [*evaluation.args],
-             [*evaluation.command]]))
+        apart = bool(evaluation.dev or evaluation.test)
         evaluation = evaluation.on(mode)
         folder = self.comparison.run_folder(name, seed)
         out = folder / f'{evaluation.name}.{mode}.json'
@@ -211,10 +215,8 @@ class Planner:
         title = f'{name}, seed {seed}: {evaluation.name}'
         job = f'{name}.seed{seed}.{evaluation.name}'
         if evaluation.kind == 'train':
-            return self._downstream(
-                name, seed, evaluation, out, title, job,
-                folder / (f'{evaluation.name}.{mode}'
-                          if apart else evaluation.name))
+            return self._downstream(name, seed, evaluation, out, title, job,
+                                    apart)
         file, content = self._row_config(name, seed)
         features = None
         words = self._words(
@@ -263,11 +265,16 @@ class Planner:
 
     def _downstream(self, name: str, seed: int, evaluation: Evaluation,
                     out: Path, title: str, job: str,
-                    work: Path) -> Tuple[List[Job], Result]:
+                    apart: bool) -> Tuple[List[Job], Result]:
         row = self.comparison.rows[name]
         options = {'randomness.seed': seed, **evaluation.cfg_options}
-        cfg = downstream_config(
-            self.read(evaluation.config), row, self.comparison.configs[name])
+        cfg = self.read(evaluation.config)
+        try:
+            check_variables(cfg, evaluation.cfg_options)
+        except ValueError as error:
+            raise ValueError(f'The evaluation {evaluation.name} of the row '
+                             f'{name}: {error}') from error
+        cfg = downstream_config(cfg, row, self.comparison.configs[name])
         sources: Tuple[str, ...] = ()
         if row.checkpoint == RANDOM:
             options = {'model.backbone.init_cfg': None, **options}
@@ -277,6 +284,10 @@ class Planner:
             sources = rows_in(source)
         content = fill(
             merge(cfg, options).to_dict(), dict(seed=seed), keep)
+        # What differs between the lists is trained for each of them.
+        apart = apart or bool(_lists([content, [*evaluation.args]]))
+        work = out.with_name(f'{evaluation.name}.{self.comparison.mode}'
+                             if apart else evaluation.name)
         file = Path(f'{work}.py')
         config = {str(file): content}
         train = Job(
@@ -290,25 +301,25 @@ class Planner:
             configs=config,
             lists=_lists(content),
             rows=rows_in(content),
-            usual=evaluation.usual)
+            usual=evaluation.usual,
+            judged=self.comparison.mode == 'dev')
         if self.comparison.mode == 'dev':
             return [train], Result(name, seed, evaluation.name, train.name,
                                    work)
+        scored = work.with_name(f'{evaluation.name}.score')
         test = Job(
             f'{job}.score',
-            f'{title} on the test list', (self.python,
-                                          str(self.tools / 'test.py'),
-                                          str(file),
-                                          f'@{work / "last_checkpoint"}',
-                                          '--work-dir',
-                                          str(work.with_name(
-                                              f'{evaluation.name}.score')),
-                                          '--out', str(out), '--out-item',
-                                          'metrics', *evaluation.args),
+            f'{title} on the test list',
+            (self.python, str(self.tools / 'test.py'), f'{scored}.py',
+             f'@{work / "last_checkpoint"}', '--work-dir', str(scored),
+             '--out', str(out), '--out-item', 'metrics',
+             *self._words(evaluation.args, {}, seed)),
             (train.name, ),
             out,
             seed=seed,
-            lists=_lists(content),
+            configs={f'{scored}.py': content},
+            lists=_lists([content, [*evaluation.args]]),
+            rows=rows_in(content),
             usual=evaluation.usual / 5)
         return [train, test], Result(name, seed, evaluation.name, test.name,
                                      out)
@@ -332,6 +343,7 @@ class Planner:
 
         def named(kind: str, name: str) -> str:
             if kind == 'lists':
+                self._check_lists([name], 'A command')
                 return str(lists_folder(self.comparison, name))
             if kind == 'row' and seed is not None:
                 return f'@{self._pointer(name, seed)}'
@@ -364,13 +376,16 @@ class Planner:
                     f'it has not: its seeds are '
                     f'{", ".join(map(str, self.comparison.seeds_of(other)))}.')
             needs.append(pretrain_job(other, seed))
-        for key in _lists(content):
-            if key not in self.comparison.lists:
+        self._check_lists(_lists(content), f'The row {name}')
+        return tuple(needs)
+
+    def _check_lists(self, names: Iterable[str], who: str) -> None:
+        for name in names:
+            if name not in self.comparison.lists:
                 raise ValueError(
-                    f'The row {name} reads the lists {key}, but lists of the '
+                    f'{who} reads the lists {name}, but lists of the '
                     'comparison has '
                     f'{", ".join(self.comparison.lists) or "none"}.')
-        return tuple(needs)
 
 
 def _lists(value) -> Tuple[str, ...]:

@@ -132,7 +132,7 @@ def training_seconds_of(comparison: Comparison, row: str, seed: int,
         logged no step.
     """
     total = 0.
-    for name in (row, *comparison.rows[row].parts):
+    for name in (row, *comparison.budgets[row].parts):
         if not comparison.rows[name].train:
             continue
         if pretrain_job(name, seed) not in done:

@@ -3,12 +3,13 @@
 import datetime
 import json
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from mmmultissl.engine.atomic_save import write_text_atomically
 from mmmultissl.engine.backbone_weights import sha256_of
 from .comparison import Comparison
 from .configs import write_text
+from .evaluations import last_validation
 from .placeholders import fill
 from .plan import Job, lists_folder, pretrain_job
 from .voc_lists import write_dev_lists
@@ -124,14 +125,22 @@ def begin(comparison: Comparison, job: Job) -> None:
                        f'Written by tools/compare.py for {job.name}.'), file)
 
 
-def finish(comparison: Comparison, job: Job, seconds: float) -> None:
+def finish(comparison: Comparison, job: Job, seconds: float) -> Optional[str]:
     """Write down that a job is done, and on what.
 
     Args:
         comparison (Comparison): The comparison.
         job (Job): The job.
         seconds (float): That the command took, since it was last begun.
+
+    Returns:
+        str | None: SHA-256 of the checkpoint of a training.
+
+    Raises:
+        ValueError: If its last validation is to count and is not there.
     """
+    if job.judged:
+        last_validation(job.output)
     record = dict(
         job=job.name,
         command=list(job.command),
@@ -152,6 +161,7 @@ def finish(comparison: Comparison, job: Job, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(
         json.dumps(record, indent=2) + '\n', folder / f'{job.name}.json')
+    return record.get('checkpoint_sha256')
 
 
 def utc_now() -> str:
@@ -190,5 +200,3 @@ def write_plan(comparison: Comparison, jobs: Sequence[Job]) -> Dict[str, Path]:
                 or files[job.name].read_text() != text):
             write_text_atomically(text, files[job.name])
     return files
-
-

@@ -62,7 +62,8 @@ def write_dev_lists(root: str, out: Path, share: float, seed: int) -> Path:
     """Write a VOC folder whose test list is a part of another's trainval.
 
     Images and annotations are links; only lists are written. ``trainval``
-    is what is left of the other's, ``test`` the part, of every class.
+    is what is left of the other's, ``test`` the part, of every class. Links
+    and lists of another folder that were there before are replaced.
 
     Args:
         root (str): Folder of one year, such as ``VOCdevkit/VOC2007``.
@@ -78,17 +79,23 @@ def write_dev_lists(root: str, out: Path, share: float, seed: int) -> Path:
     (made / _LISTS).mkdir(parents=True, exist_ok=True)
     for folder in ('JPEGImages', 'Annotations'):
         link = made / folder
-        if (source / folder).is_dir() and not link.is_symlink():
-            link.symlink_to(os.path.relpath((source / folder).resolve(),
-                                            made.resolve()))
+        target = os.path.relpath((source / folder).resolve(), made.resolve())
+        there = (source / folder).is_dir()
+        if link.is_symlink() and not (there and os.readlink(link) == target):
+            link.unlink()
+        if there and not link.is_symlink():
+            link.symlink_to(target)
+    written = set()
     for file in sorted((source / _LISTS).glob('*trainval.txt')):
         lines = file.read_text().splitlines()
         for split, wanted in (('trainval', False), ('test', True)):
             text = ''.join(
                 f'{line}\n' for line in lines
                 if line.split() and (line.split()[0] in chosen) == wanted)
-            write_text_atomically(
-                text,
-                made / _LISTS / file.name.replace('trainval.txt',
-                                                  f'{split}.txt'))
+            name = file.name.replace('trainval.txt', f'{split}.txt')
+            write_text_atomically(text, made / _LISTS / name)
+            written.add(name)
+    for old in (made / _LISTS).glob('*.txt'):
+        if old.name not in written:
+            old.unlink()
     return made

@@ -5,7 +5,7 @@ import inspect
 import os
 import os.path as osp
 from difflib import get_close_matches
-from typing import Any, Optional, Sequence
+from typing import Any, Iterator, Optional, Sequence, Tuple
 
 import torch
 import torch.distributed as dist
@@ -121,8 +121,8 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
         name = osp.splitext(osp.basename(args.config.split('::')[-1]))[0]
         cfg.work_dir = osp.join('work_dirs', name)
     if args.cfg_options is not None:
-        _check_left_out_tasks(cfg, args.cfg_options)
-        _check_variables(cfg, args.cfg_options)
+        check_left_out_tasks(cfg, args.cfg_options)
+        check_variables(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
@@ -158,10 +158,18 @@ def _check_tasks_left_out_in_file(path: str, cfg: Config) -> None:
                 'name.')
 
 
-def _check_left_out_tasks(cfg: Config, options: dict) -> None:
-    """Refuse to leave out a task that is not there."""
+def check_left_out_tasks(cfg: Config, options: dict) -> None:
+    """Refuse to leave out a task that is not there.
+
+    Args:
+        cfg (Config): The config, without the options.
+        options (dict[str, Any]): Settings to override, dotted keys or dicts.
+
+    Raises:
+        ValueError: If there is no such task.
+    """
     tasks = _tasks_of(cfg)
-    for key, value in options.items():
+    for key, value in _dotted(options):
         name = key[len('model.tasks.'):]
         if (key.startswith('model.tasks.') and '.' not in name
                 and value is None and name not in tasks):
@@ -170,8 +178,26 @@ def _check_left_out_tasks(cfg: Config, options: dict) -> None:
                 f'have: its tasks are {", ".join(tasks)}.')
 
 
-def _check_variables(cfg: Config, options: dict) -> None:
-    """Refuse what nobody reads: mistyped keys, and variables used up."""
+def _dotted(options: dict, prefix: str = '') -> Iterator[Tuple[str, Any]]:
+    """Write nested settings by dotted keys."""
+    for key, value in options.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f'{prefix}{key}.')
+        else:
+            yield f'{prefix}{key}', value
+
+
+def check_variables(cfg: Config, options: dict) -> None:
+    """Refuse what nobody reads: mistyped keys, and variables used up.
+
+    Args:
+        cfg (Config): The config, without the options.
+        options (dict[str, Any]): Settings to override, dotted keys.
+
+    Raises:
+        ValueError: If a key's first part is neither one of mmengine's runner
+            nor one of this package's tools.
+    """
     for key in options:
         name = key.split('.')[0]
         if name in _READ_FROM_CONFIG:

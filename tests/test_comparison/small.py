@@ -15,10 +15,10 @@ assert resume == '--resume'
 cfg = runpy.run_path(config)
 work = pathlib.Path(work)
 work.mkdir(parents=True, exist_ok=True)
-if cfg.get('wait') and not (work / 'begun').exists():
+if cfg['model'].get('wait') and not (work / 'begun').exists():
     (work / 'begun').write_text('')
     time.sleep(60)
-if os.path.exists(cfg.get('fails_if', '')):
+if os.path.exists(cfg['model'].get('fails_if', '')):
     print('the reason of the failure')
     sys.exit(3)
 seed, steps = cfg['randomness']['seed'], cfg['train_cfg']['max_iters']
@@ -88,8 +88,6 @@ train_cfg = dict(type='mmmultissl.PretrainLoop', max_epochs=7)
 train_dataloader = dict(batch_size=16)
 optim_wrapper = dict(accumulative_counts=1)
 randomness = dict(seed=None)
-wait = False
-fails_if = ''
 order = {str(folder / 'order')!r}
 ''')
     listed = dict(

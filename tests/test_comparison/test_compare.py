@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,14 +130,54 @@ def test_a_changed_checkpoint_is_not_judged(compare, tmp_path, capsys):
         capsys.readouterr().out)
 
 
+def test_a_training_done_again_takes_along_what_it_was_needed_for(
+        compare, tmp_path, capsys):
+    work = tmp_path / 'work'
+    config = write_comparison(
+        tmp_path, dict(
+            b=dict(cfg_options={'model.teacher': '{row:c}'},
+                   beyond_budget='a whole teacher')),
+        baselines=[], seeds=[0])
+    assert run(compare, config, work) == 0
+    assert order(tmp_path) == ['a0', 'c0', 'b0']
+    trained = work / 'runs/c/seed0/pretrain'
+    shutil.rmtree(trained)
+    # The same checkpoint, byte for byte: nothing else is to be done.
+    assert run(compare, config, work) == 0
+    assert order(tmp_path) == ['a0', 'c0', 'b0', 'c0']
+    shutil.rmtree(trained)
+    script = tmp_path / 'train.py'
+    script.write_text(script.read_text().replace('level=cfg', 'level=1 + cfg'))
+    capsys.readouterr()
+    assert run(compare, config, work) == 0
+    assert order(tmp_path) == ['a0', 'c0', 'b0', 'c0', 'c0', 'b0']
+    table = read_table(work)['rows']
+    for row, level in dict(a=10., b=11., c=13.).items():
+        assert table[row]['evaluations']['score']['seeds'] == {
+            '0': pytest.approx(level)}
+
+
+def test_a_folder_of_the_user_is_not_removed(compare, tmp_path, capsys):
+    mine = tmp_path / 'mine'
+    mine.mkdir()
+    (mine / 'photograph').write_text('')
+    config = write_comparison(
+        tmp_path, seeds=[0], prepare=dict(data=dict(
+            command=['{python}', '-c', 'pass'], output=str(mine))))
+    assert run(compare, config, tmp_path / 'work') == 1
+    assert (mine / 'photograph').is_file()
+    assert f'{mine} is there already' in capsys.readouterr().out
+
+
 def test_a_failure_stops_those_that_need_it_alone(compare, tmp_path, capsys):
     work, trouble = tmp_path / 'work', tmp_path / 'trouble'
     trouble.write_text('')
     config = write_comparison(
         tmp_path,
         dict(
-            b=dict(cfg_options={'fails_if': str(trouble)}),
-            c=dict(cfg_options={'model.teacher': '{row:b}'})),
+            b=dict(cfg_options={'model.fails_if': str(trouble)}),
+            c=dict(cfg_options={'model.teacher': '{row:b}'},
+                   beyond_budget='a whole teacher')),
         seeds=[0], baselines=[])
     assert run(compare, config, work) == 1
     assert order(tmp_path) == ['a0']
@@ -168,7 +209,8 @@ def test_placeholders_name_the_checkpoint_of_the_same_seed(
             a=dict(cfg_options={
                 'model.teacher': '{row:c}',
                 'model.sha256': '{sha256:c}'
-            }), b=None), baselines=[], seeds=[0, 1])
+            }, beyond_budget='a whole teacher'), b=None),
+        baselines=[], seeds=[0, 1])
     assert run(compare, config, work) == 0
     assert order(tmp_path) == ['c0', 'a0', 'c1', 'a1']
     for seed in (0, 1):
@@ -184,7 +226,8 @@ def test_placeholders_name_the_checkpoint_of_the_same_seed(
 def test_a_killed_comparison_goes_on_with_resume(compare, tmp_path):
     work = tmp_path / 'work'
     config = write_comparison(
-        tmp_path, dict(a=dict(cfg_options={'wait': True}), b=None, c=None),
+        tmp_path,
+        dict(a=dict(cfg_options={'model.wait': True}), b=None, c=None),
         baselines=[], seeds=[0])
     process = subprocess.Popen([
         sys.executable, str(TOOLS / 'compare.py'), str(config), '--work-dir',

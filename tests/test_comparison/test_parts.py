@@ -2,17 +2,22 @@
 """Rows, budgets, placeholders, lists and figures, each by itself."""
 import json
 import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmmultissl.comparison import (Planner, gains_of, plan_hash,
                                    read_comparison, write_dev_lists)
+from mmmultissl.comparison.budget import budget_table
 from mmmultissl.comparison.configs import merge, write_text
-from mmmultissl.comparison.evaluations import look_up, make_evaluations
+from mmmultissl.comparison.evaluations import (look_up, make_evaluations,
+                                                 read_figures)
 from mmmultissl.comparison.placeholders import fill, keep, rows_in
 from mmmultissl.comparison.rows import Row, expand
+from mmmultissl.comparison.start import begin
 from mmmultissl.comparison.statistics import difference_of, spread_of
 from mmmultissl.comparison.voc_lists import dev_images
 from mmmultissl.datasets.demo_images import write_demo_images
@@ -81,6 +86,57 @@ def test_another_budget_is_an_error(tmp_path, rows, words):
     assert '\n' not in str(error.value)
 
 
+def test_rows_that_a_row_uses_count_however_it_uses_them(tmp_path):
+    found = read(
+        tmp_path,
+        rows=dict(
+            first=dict(part=True, updates=1),
+            # A part of a part, and a row that only a placeholder names.
+            second=dict(part=True, updates=2, parts=['first']),
+            third=dict(part=True, updates=1,
+                       cfg_options={'model.teacher': '{row:first}'}),
+            b=dict(parts=['second'],
+                   cfg_options={'model.teacher': '{row:second}'}),
+            c=dict(updates=4, cfg_options={'model.sha256': '{sha256:third}'}),
+            d=dict(train=False, checkpoint='{row:a}')))
+    assert found.budgets['b'].parts == dict(second=2, first=1)
+    assert found.budgets['b'].own == 3
+    assert found.budgets['c'].parts == dict(third=1, first=1)
+    assert found.budgets['d'].own == 0 and found.budgets['d'].total == 6
+    assert {found.budgets[row].total for row in found.shown} == {6}
+
+
+@pytest.mark.parametrize('rows, words', [
+    (dict(b=dict(cfg_options={'model.t': '{row:c}'})),
+     r'The row b costs 12 updates \(6 \+ 6 of c\).*name c in its parts'),
+    (dict(half=dict(part=True, updates=3),
+          b=dict(train=False, checkpoint='{row:half}')),
+     r'The row b costs 3 updates \(0 \+ 3 of half\)'),
+])
+def test_a_row_that_is_used_without_a_share_is_an_error(tmp_path, rows, words):
+    with pytest.raises(ValueError, match=words) as error:
+        read(tmp_path, rows=rows)
+    assert '\n' not in str(error.value)
+
+
+def test_batches_of_stages_stand_beside_the_budget(tmp_path):
+    base = tmp_path / 'stages.py'
+    base.write_text('''
+model = dict(tasks=dict(x=dict(), y=dict()))
+train_cfg = dict(type='mmmultissl.PretrainLoop', max_iters=7)
+train_dataloader = dict(batch_size=16)
+optim_wrapper = dict()
+randomness = dict(seed=0)
+stages = dict(x=dict(), y=dict(
+    overrides=dict(train_dataloader=dict(batch_size=8))))
+stage_order = ['x', 'y']
+total_updates = 6
+''')
+    found = read(tmp_path, rows=dict(b=dict(config=str(base))))
+    lines = {line[0]: line for line in budget_table(found.rows, found.budgets)}
+    assert lines['b'][4] == '16, 8' and lines['a'][4] == '16'
+
+
 def test_a_row_may_cost_more_if_it_says_why(tmp_path):
     found = read(
         tmp_path,
@@ -130,11 +186,21 @@ def test_sweeps_make_all_combinations(tmp_path):
      'needs a config'),
     (dict(total_updates='6'), 'total_updates of .* is a str'),
     (dict(rows=dict(b=dict(config='nowhere.py'))), 'The row b: There is no'),
+    (dict(rows=dict(b=dict(cfg_options={'optim_wraper.x': 1}))),
+     'The row b: Nobody reads optim_wraper.x: did you mean optim_wrapper'),
+    (dict(rows=dict(b=dict(cfg_options={'model.tasks.mocoo': None}))),
+     'The row b: model.tasks.mocoo=None leaves out a task'),
+    (dict(seed=[0]),
+     'has seed, which no comparison reads: did you mean seeds'),
 ])
 def test_what_cannot_be_used_is_a_sentence(tmp_path, settings, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words) as error:
         read(tmp_path, **settings)
     assert '\n' not in str(error.value)
+
+
+def test_variables_of_a_comparison_are_its_own(tmp_path):
+    assert read(tmp_path, alone=dict(x=1), distances=[2], only='c').title
 
 
 def plan(tmp_path, **settings):
@@ -146,14 +212,20 @@ def plan(tmp_path, **settings):
      'which is no row that is trained: such rows are a, b, c'),
     (dict(b=dict(cfg_options={'model.t': '{row:c}'}),
           c=dict(cfg_options={'model.t': '{row:b}'})), 'needs itself'),
-    (dict(b=dict(cfg_options={'model.t': '{row:c}'}), c=dict(seeds=[0])),
-     'needs c with seed 1, which it has not'),
+    (dict(b=dict(cfg_options={'model.t': '{row:c}'}, beyond_budget='twice'),
+          c=dict(seeds=[0])), 'needs c with seed 1, which it has not'),
     (dict(b=dict(cfg_options={'model.t': '{lists:voc}'})),
-     'lists of the comparison has none'),
+     'The row b is trained on the lists voc'),
 ])
 def test_needs_that_cannot_be_met_are_a_sentence(tmp_path, rows, words):
     with pytest.raises(ValueError, match=words):
         plan(tmp_path, rows=rows)
+
+
+def test_lists_that_are_not_there_are_a_sentence(tmp_path):
+    judge = dict(kind='voc07', metric='mAP', args=['{lists:voc}'])
+    with pytest.raises(ValueError, match='lists of the comparison has none'):
+        plan(tmp_path, evaluations=dict(judge=judge))
 
 
 def test_rows_with_columns_name_their_files(tmp_path):
@@ -200,6 +272,7 @@ def test_downstream_trainings_are_scored_on_the_lists_of_the_mode(tmp_path):
         jobs = {job.name: job for job in made.jobs}
         # One training serves both lists.
         assert ('b.seed0.e.score' in jobs) == (mode == 'test')
+        assert jobs['b.seed0.e'].judged == (mode == 'dev')
         content, = jobs['b.seed0.e'].configs.values()
         assert content['checkpoint'] == '{row:b}'
         assert jobs['b.seed0.e'].needs == ('b.seed0.pretrain', )
@@ -208,6 +281,41 @@ def test_downstream_trainings_are_scored_on_the_lists_of_the_mode(tmp_path):
         assert content['randomness']['seed'] == 0
         assert made.results[0].path.name == ('e' if mode == 'dev' else
                                              'e.test.json')
+
+
+def test_lists_in_a_downstream_file_are_those_of_the_mode(tmp_path):
+    down = tmp_path / 'down.py'
+    down.write_text("model = dict(backbone=dict(type='mmpretrain.ResNet'))\n"
+                    'checkpoint = None\n'
+                    "train_dataloader = dict(data_root='{lists:voc}')\n")
+    source = tmp_path / 'VOC2007'
+    write_demo_images(source, num_train=20, num_test=4, size=32)
+    config = str(write_comparison(
+        tmp_path, rows=dict(b=dict(train=False, checkpoint='random'), a=None),
+        seeds=[0], baselines=[], reference='c',
+        lists=dict(voc=dict(root=str(source))),
+        evaluations=dict(e=dict(config=str(down), metric='x'))))
+    scored = {}
+    for mode in ('dev', 'test'):
+        found = read_comparison(config, tmp_path / 'work', mode)
+        jobs = {job.name: job
+                for job in Planner(found, tmp_path, 'python').plan().jobs}
+        assert f'b.seed0.e.{mode}' in jobs
+        job = jobs['b.seed0.e.score' if mode == 'test' else 'b.seed0.e.dev']
+        begin(found, job)
+        file, = job.configs
+        assert mode == 'dev' or file in job.command
+        scored[mode] = runpy.run_path(file)['train_dataloader']['data_root']
+    assert scored == dict(
+        dev=str(tmp_path / 'work/lists/voc/VOC2007'), test=str(source))
+
+
+def test_settings_of_a_downstream_config_that_nobody_reads(tmp_path):
+    down = tmp_path / 'down.py'
+    down.write_text('model = dict(backbone=dict())\n')
+    with pytest.raises(ValueError, match='evaluation e .*Nobody reads tria'):
+        plan(tmp_path, evaluations=dict(e=dict(
+            config=str(down), metric='x', cfg_options={'trian_cfg.x': 1})))
 
 
 def test_the_plan_hash_sees_settings_and_not_the_folder(tmp_path):
@@ -219,6 +327,31 @@ def test_the_plan_hash_sees_settings_and_not_the_folder(tmp_path):
     assert plan_hash(
         read(tmp_path, rows=dict(b=dict(cfg_options={'model.level': 3.})))
     ) != one
+
+
+def test_the_plan_hash_sees_what_jobs_are_made_of(tmp_path, monkeypatch):
+    down = tmp_path / 'down.py'
+    config = str(write_comparison(
+        tmp_path, evaluations=dict(e=dict(config=str(down), metric='x'))))
+    seen = set()
+    for width in (1, 2):
+        down.write_text(
+            f"model = dict(backbone=dict(type='x.Y'), w={width})\n")
+        seen.add(plan_hash(read_comparison(config, tmp_path / 'x', 'test')))
+    seen.add(plan_hash(read(
+        tmp_path, train_command=['{python}', 'other.py', '{config}'])))
+    assert len(seen) == 3
+    # The folder is no part of other texts.
+    monkeypatch.chdir(tmp_path)
+    seen = {
+        plan_hash(read_comparison(str(write_comparison(
+            tmp_path, rows=dict(b=dict(cfg_options={
+                'model.level': level, 'model.lr': f'{level}'})))), Path('0')))
+        for level in (.1, .01)
+    }
+    assert len(seen) == 2
+    assert plan_hash(read_comparison(config, Path('0'))) == plan_hash(
+        read_comparison(config, tmp_path / 'x'))
 
 
 # Placeholders and files
@@ -282,6 +415,54 @@ def test_dev_lists_are_a_part_of_trainval(tmp_path):
         assert (made / 'JPEGImages' / f'{name}.jpg').is_file()
     with pytest.raises(ValueError, match='between 0 and 1'):
         dev_images(source, 1., 0)
+
+
+def test_dev_lists_of_another_root_replace_the_old_ones(tmp_path):
+    for name in ('old', 'new'):
+        write_demo_images(tmp_path / name, num_train=20, num_test=4, size=32)
+    extra = tmp_path / 'old/ImageSets/Main/zebra_trainval.txt'
+    names = (tmp_path / 'old/ImageSets/Main/trainval.txt').read_text().split()
+    extra.write_text(''.join(f'{name} 1\n' for name in names))
+    made = write_dev_lists(str(tmp_path / 'old'), tmp_path / 'out', .3, 0)
+    assert (made / 'ImageSets/Main/zebra_test.txt').is_file()
+    assert made == write_dev_lists(
+        str(tmp_path / 'new'), tmp_path / 'out', .3, 0)
+    assert (made / 'JPEGImages').resolve() == tmp_path / 'new/JPEGImages'
+    assert not [*made.glob('ImageSets/Main/zebra*')]
+    assert len(read_voc_lists(str(made))['test'].ids) >= 6
+
+
+# Validations
+
+
+def test_a_validation_before_the_end_is_not_the_result(tmp_path):
+    log = tmp_path / 'now' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    columns = make_evaluations(
+        dict(e=dict(kind='voc07', metric='x')))['e'].columns
+
+    def figures(steps, **meta):
+        """Those of a log of (step, kind) and a last checkpoint."""
+        log.write_text(''.join(
+            json.dumps({'step': step, kind: number / 10}) + '\n'
+            for number, (step, kind) in enumerate(steps)))
+        torch.save(dict(meta=meta), tmp_path / 'last.pth')
+        (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'last.pth'))
+        return read_figures(tmp_path, columns)
+
+    steps = [(4, 'x'), (7, 'loss'), (8, 'x')]
+    assert figures(steps, epoch=0, iter=8) == dict(e=.2)
+    assert figures(steps, epoch=8, iter=90) == dict(e=.2)
+    # Killed in the validation at the end, and then gone on with.
+    with pytest.raises(ValueError, match='step 8.* is not that of last.pth'):
+        figures(steps, epoch=0, iter=9)
+    # mmengine's loop by iterations logs no step.
+    steps = [(4, 'loss'), (0, 'x'), (8, 'loss')]
+    with pytest.raises(ValueError, match='step 0.* is not that of last.pth'):
+        figures(steps, epoch=0, iter=8)
+    assert figures([*steps, (0, 'x')], epoch=0, iter=8) == dict(e=.3)
+    with pytest.raises(ValueError, match='never judged'):
+        figures([(4, 'loss')], epoch=0, iter=8)
 
 
 # Figures

@@ -47,6 +47,18 @@ def test_images(name):
         'amalgamation_euclidean': 'mmmultissl.EuclideanDistance',
         'amalgamation_contrastive': 'mmmultissl.ContrastiveDistance'
     }
+    for row in found.shown:
+        cfg = found.configs[row]
+        # Without a predictor it needs centring, with one it does not.
+        centred = row.startswith('incremental') and 'contrastive' in row
+        for distil in (*(stage.distill for stage in (
+                cfg.get('stages') or {}).values()), *(
+                    task for name, task in cfg.model.tasks.items()
+                    if name.startswith('from_'))):
+            assert distil.distance.get('centre', False) == centred
+        # The same share of every row and stage, however long it is.
+        if name != 'images_r50' and 'densecl' in cfg.model.tasks:
+            assert 0 < cfg.model.tasks.densecl.warmup_iters < .1
     # Nobody scores test images while settings are chosen.
     jobs = {job.name: job for job in made.jobs}
     for job in jobs.values():
@@ -78,6 +90,9 @@ def test_binaural_sound(name):
     }
     assert {budget.total for row, budget in found.budgets.items()
             if row in found.shown} == {0, found.total_updates}
+    row = 'incremental_contrastive_spatial-foreground-gap'
+    assert all(stage.distill.distance.centre
+               for stage in found.configs[row].stages.values())
     jobs = {job.name: job for job in made.jobs}
     content, = jobs['concat.seed0.azimuth'].configs.values()
     columns = content['model']['backbone']['columns']

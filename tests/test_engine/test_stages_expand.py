@@ -216,6 +216,10 @@ def test_an_empty_stage_is_passed_through():
      'overrides sets train_cfg.max_iters: set stages.b.updates'),
     ({'stages.b.overrides': {'train_cfg.max_epochs': 9}},
      'overrides sets train_cfg.max_epochs'),
+    ({'stages.b.overrides': dict(optim_wraper=dict(x=1))},
+     'stages.b.overrides: Nobody reads optim_wraper: did you mean optim_'),
+    ({'stages.b.overrides': dict(model=dict(tasks=dict(bb=None)))},
+     'stages.b.overrides: model.tasks.bb=None leaves out a task'),
     ({'train_cfg.type': 'IterBasedTrainLoop'}, 'train_cfg.type='
      'IterBasedTrainLoop'),
     ({'model.tasks.remember': dict(type='A'), 'stages.b.tasks':

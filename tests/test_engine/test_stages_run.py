@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmmultissl.engine.backbone_weights import sha256_of
-from mmmultissl.engine.stages import run_stages
+from mmmultissl.engine.stages import inputs, run_stages
 
 from .stages_toy import (DISTILL, Cut, InProcess, assert_equal, config,
                          make_images)
@@ -332,6 +332,25 @@ def test_other_settings_are_refused(copied, changes, words):
         run_stages(cfg, train)
     assert words in str(error.value) and '\n' not in str(error.value)
     assert train.trained == []
+
+
+def test_another_number_of_processes_is_refused(copied, monkeypatch):
+    cfg, folder = copied
+    # Stage 2 was not begun.
+    shutil.rmtree(folder / '2_densecl')
+    monkeypatch.setattr(inputs, 'get_world_size', lambda: 2)
+    train = InProcess()
+    with pytest.raises(ValueError, match='1_moco was trained with other '
+                       'settings: number of processes was 1 and is 2'):
+        run_stages(cfg, train)
+    assert train.trained == []
+    # What was begun before this was kept goes on.
+    begun = folder / '1_moco' / 'begun.json'
+    content = json.loads(begun.read_text())
+    assert content['inputs'].pop('number of processes') == 1
+    begun.write_text(json.dumps(content))
+    run_stages(cfg, train)
+    assert train.trained == [('2_densecl', False)]
 
 
 def test_a_changed_or_missing_checkpoint_is_refused(copied):

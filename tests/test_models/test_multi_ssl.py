@@ -187,6 +187,27 @@ def test_densecl_warms_up():
     hub.update_info('iter', 0)
 
 
+def test_the_warm_up_of_densecl_is_a_share_of_any_run():
+    task = golden.build(dict(
+        densecl=golden.densecl_task(warmup_iters=.02))).tasks['densecl']
+    hub = MessageHub.get_current_instance()
+    try:
+        for total, last in ((9400, 187), (320, 6)):
+            hub.update_info('max_iters', total)
+            for iteration, weight in ((last, 0.), (last + 1, .5)):
+                hub.update_info('iter', iteration)
+                assert task.current_lambda() == weight
+    finally:
+        hub.update_info('iter', 0)
+        hub.update_info('max_iters', 1)
+
+
+@pytest.mark.parametrize('length', [1., 1.5, -1, -.5])
+def test_a_warm_up_that_cannot_be_is_refused(length):
+    with pytest.raises(ValueError, match=f'of DenseCL is {length}: set'):
+        golden.build(dict(densecl=golden.densecl_task(warmup_iters=length)))
+
+
 def test_densecl_matches_cells_by_brute_force():
     from mmmultissl.models import match_cells
     query, key = torch.randn(3, 7, 9), torch.randn(3, 7, 5)

@@ -3,6 +3,7 @@
 import fcntl
 import importlib.util
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -67,14 +68,81 @@ def test_every_step_comes_after_what_it_needs(tools, step, tmp_path, capsys):
 def test_another_command_runs_its_step_and_those_after_it_again(
         tools, step, tmp_path):
     old = tmp_path / 'made'
-    steps = [step('a', output=old), step('b'), step('c', needs=('a', ))]
+    makes = f'pathlib.Path(r"{old}").mkdir()'
+    steps = [step('a', makes, output=old), step('b'), step('c', needs=('a', ))]
     assert run(tools, steps, tmp_path / 'out', 1) == 0
-    old.mkdir()
     (old / 'file').write_text('of the old command')
-    steps[0] = step('a', 'x = 2', output=old)
+    steps[0] = step('a', f'x = 2; {makes}', output=old)
     assert run(tools, steps, tmp_path / 'out', 1) == 0
     assert (tmp_path / 'order').read_text().split() == [*'abc', *'ac']
-    assert not old.exists()
+    assert not (old / 'file').exists()
+
+
+def test_a_command_that_leaves_nothing_has_failed(
+        tools, step, tmp_path, capsys):
+    made = tmp_path / 'made'
+    steps = [step('a', output=made), step('b', needs=('a', ))]
+    assert run(tools, steps, tmp_path / 'out', 1) == 1
+    assert f'did not write {made}' in capsys.readouterr().out
+    assert (tmp_path / 'order').read_text().split() == ['a']
+
+
+def test_a_result_that_cannot_be_used_is_a_failure(tools, step, tmp_path,
+                                                   capsys):
+    def finish(took):
+        raise ValueError('The figures are those of an earlier step.')
+
+    steps = [step('a', 'print("the command")')._replace(finish=finish),
+             step('b', needs=('a', ))]
+    assert run(tools, steps, tmp_path / 'out', 1) == 1
+    shown = capsys.readouterr().out
+    assert '| the command' in shown and '| The figures are those' in shown
+    assert (tmp_path / 'order').read_text().split() == ['a']
+
+
+def test_what_was_there_before_is_removed_in_the_own_folder_alone(
+        tools, step, tmp_path, capsys):
+    for place in ('out', '.'):
+        made = tmp_path / place / 'made'
+        made.mkdir(parents=True)
+        (made / 'file').write_text('of somebody')
+        steps = [step('a', f'pathlib.Path(r"{made}").mkdir()', output=made)]
+        ended = run(tools, steps, tmp_path / 'out', 1)
+        inside = place == 'out'
+        assert ended == (0 if inside else 1)
+        assert (made / 'file').exists() != inside
+        shutil.rmtree(tmp_path / 'out' / 'steps')
+    assert f'{made} is there already' in capsys.readouterr().out
+
+
+def test_a_step_done_again_with_another_result_is_followed_by_the_others(
+        tools, step, tmp_path):
+    outputs = {name: tmp_path / f'made_{name}' for name in 'abc'}
+    source = tmp_path / 'source'
+
+    def writing(name, text):
+        return f'open(r"{outputs[name]}", "w").write({text})'
+
+    steps = [
+        step('a', writing('a', f'open(r"{source}").read()'),
+             output=outputs['a']),
+        step('b', writing('b', '"always the same"'), ('a', ),
+             output=outputs['b']),
+        step('c', writing('c', '"x"'), ('b', ), output=outputs['c']),
+        step('d', needs=('c', 'a')),
+    ]
+    done = ''
+    for text, more in (('one', 'abcd'), ('one', 'a'), ('two', 'abd')):
+        source.write_text(text)
+        outputs['a'].unlink(missing_ok=True)
+        assert run(tools, steps, tmp_path / 'out', 2) == 0
+        done += more
+        assert (tmp_path / 'order').read_text().split() == [*done]
+    # Marks of before are taken as they are.
+    for file in (tmp_path / 'out' / 'steps').iterdir():
+        file.write_text(' '.join(file.read_text().split()[:2]))
+    assert run(tools, steps, tmp_path / 'out', 2) == 0
+    assert (tmp_path / 'order').read_text().split() == [*done]
 
 
 def test_a_step_whose_files_are_gone_is_done_again_alone(

@@ -118,9 +118,9 @@ def test_options_keep_blanks_in_paths(text, value):
 
 def test_leaving_out_a_task_that_is_not_there_is_refused():
     cfg = Config(dict(model=dict(tasks=dict(moco=dict(), densecl=dict()))))
-    command_line._check_left_out_tasks(cfg, {'model.tasks.moco': None})
+    command_line.check_left_out_tasks(cfg, {'model.tasks.moco': None})
     with pytest.raises(ValueError, match='its tasks are moco, densecl'):
-        command_line._check_left_out_tasks(cfg, {'model.tasks.dens': None})
+        command_line.check_left_out_tasks(cfg, {'model.tasks.dens': None})
 
 
 @pytest.mark.parametrize('name', [

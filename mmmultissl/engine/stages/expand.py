@@ -153,6 +153,14 @@ def _set_seed(cfg: Config, number: int) -> None:
 
 
 def _merge(cfg: Config, name: str, overrides: dict) -> None:
+    # It imports what imports this.
+    from mmmultissl.utils.command_line import (check_left_out_tasks,
+                                               check_variables)
+    try:
+        check_left_out_tasks(cfg, overrides)
+        check_variables(cfg, overrides)
+    except ValueError as error:
+        raise ValueError(f'stages.{name}.overrides: {error}') from error
     for key in ('train_cfg.max_iters', 'train_cfg.max_epochs'):
         loop, length = key.split('.')
         if key in overrides or length in (overrides.get(loop) or {}):

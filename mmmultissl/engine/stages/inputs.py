@@ -6,6 +6,7 @@ import os.path as osp
 from typing import Any, Dict, Sequence
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 
 # What the weights depend on. Folders, logging, evaluation and the number of
 # worker processes are not among it: they may change between two starts.
@@ -18,6 +19,7 @@ _IGNORED = ('num_workers', 'persistent_workers', 'pin_memory',
             'prefetch_factor')
 # Hooks that leave no trace in a run, as their tests show.
 _ONLY_LOOK = ('MonitorHook', 'VOC07Hook')
+_PROCESSES = 'number of processes'
 _SHOWN = 3
 
 
@@ -36,7 +38,11 @@ def inputs_of(cfg: Config,
     Returns:
         dict: ``model.backbone.depth`` and so on -> plain value.
     """
-    found: Dict[str, Any] = dict(options=list(options))
+    # The batch of a step is that of a process times their number.
+    found: Dict[str, Any] = {
+        'options': list(options),
+        _PROCESSES: get_world_size()
+    }
     content = cfg.to_dict()
     content['custom_hooks'] = [
         hook for hook in content.get('custom_hooks') or ()
@@ -75,6 +81,8 @@ def require_same_inputs(old: Dict[str, Any], inputs: Dict[str, Any],
         ValueError: With what has changed.
     """
     nothing = '(not set)'
+    # Runs of earlier versions did not keep it.
+    old = {_PROCESSES: inputs[_PROCESSES], **old}
     changes = [
         f'{key} was {_short(old.get(key, nothing))} and is '
         f'{_short(inputs.get(key, nothing))}'

@@ -37,10 +37,11 @@ class DenseCLTask(PretextTask):
             ``dict(type='mmmultissl.InfoNCE', temperature=0.2)``.
         loss_lambda (float): Weight :math:`\lambda` of the dense part, in
             [0, 1]. Defaults to 0.5.
-        warmup_iters (int): Iterations at the start in which
+        warmup_iters (int | float): Iterations at the start in which
             :math:`\lambda` is 0, so that matches are not learnt from an
-            untrained trunk; the authors' code has it as a hook.
-            Defaults to 0.
+            untrained trunk; the authors' code has it as a hook. A float in
+            (0, 1) is a share of the run's iterations, for runs of several
+            lengths (our choice). Defaults to 0.
         momentum (float | dict): EMA schedule of the keys. Defaults to 0.001.
         query_view (str): View of the queries. Defaults to 'view0'.
         key_view (str): View of the keys. Defaults to 'view1'.
@@ -48,7 +49,8 @@ class DenseCLTask(PretextTask):
             Defaults to None.
 
     Raises:
-        ValueError: If ``loss_lambda`` is outside [0, 1].
+        ValueError: If ``loss_lambda`` is outside [0, 1], or ``warmup_iters``
+            is neither a number of iterations nor a share.
     """
 
     def __init__(self,
@@ -57,7 +59,7 @@ class DenseCLTask(PretextTask):
                  feat_dim: int = 128,
                  loss: Optional[dict] = None,
                  loss_lambda: float = 0.5,
-                 warmup_iters: int = 0,
+                 warmup_iters: Union[int, float] = 0,
                  momentum: Union[float, dict] = 0.001,
                  query_view: str = 'view0',
                  key_view: str = 'view1',
@@ -66,6 +68,11 @@ class DenseCLTask(PretextTask):
         if not 0 <= loss_lambda <= 1:
             raise ValueError(f'loss_lambda of DenseCL is {loss_lambda}: set '
                              'the share of the dense loss, 0 to 1.')
+        if (not 0 < warmup_iters < 1 if isinstance(warmup_iters, float) else
+                warmup_iters < 0):
+            raise ValueError(
+                f'warmup_iters of DenseCL is {warmup_iters}: set a whole '
+                'number of iterations, or a share of the run, such as 0.02.')
         self.query_views, self.key_views = (query_view, ), (key_view, )
         self.loss_lambda = loss_lambda
         self.warmup_iters = warmup_iters
@@ -81,8 +88,11 @@ class DenseCLTask(PretextTask):
 
     def current_lambda(self) -> float:
         """Get the weight of the dense part at the running iteration."""
-        done, _ = training_progress()
-        return 0. if done < self.warmup_iters else self.loss_lambda
+        done, total = training_progress()
+        warm_up = self.warmup_iters
+        if isinstance(warm_up, float):
+            warm_up *= total
+        return 0. if done < warm_up else self.loss_lambda
 
     def loss(self,
              views: TaskViews,
