@@ -1,5 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Gradient-level balancers against full-vector versions of their papers."""
+import copy
 import math
 
 import numpy as np
@@ -398,6 +399,33 @@ def test_a_task_without_gradient_is_left_out(name):
     balancer = with_tasks(ALL[name](), 2)
     for _ in range(3):
         torch.testing.assert_close(step(balancer, lonely), rows[0])
+
+
+@pytest.mark.parametrize('balancer', [
+    GradNorm(initial_iters=1, begin_iter=0), MGDA(normalise='loss'),
+    MGDA(normalise='loss+')], ids=['gradnorm', 'loss', 'loss+'])
+def test_a_task_of_loss_0_is_left_out(balancer):
+    rows = torch.tensor([[3., 0, 0], [0, 1, 0], [0, 0, 0]]).double()
+    found = []
+    for tasks in (2, 3):
+        each = with_tasks(copy.deepcopy(balancer), tasks)
+        for _ in range(4):
+            combined = step(each, rows[:tasks], [2., 1., 0.][:tasks])
+        found.append(combined)
+    assert not torch.equal(found[0], rows.sum(0))
+    torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize('scale', [1., .3, .1])
+def test_imtl_goes_uphill_on_nobody(scale):
+    """One gradient between the two others, where nothing conflicts."""
+    first, second, noise = torch.randn(3, 40).double()
+    rows = torch.stack([first, second, scale * (first + second + .1 * noise)])
+    weights = imtl_g_weights(rows @ rows.t())
+    projections = rows @ (weights @ rows) / rows.norm(dim=1)
+    assert projections.min() > 0
+    torch.testing.assert_close(
+        projections, projections[:1].expand(3), rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize('broken', [float('nan'), float('inf'), 0.])

@@ -138,6 +138,13 @@ def test_dynamic_weight_average_does_not_feel_the_size_of_a_loss():
     assert not torch.equal(found[3], torch.ones(2))
 
 
+def test_dynamic_weight_average_of_a_loss_that_is_0():
+    balancer = with_tasks(DynamicWeightAverage(interval=1), NAMES[:2])
+    for _ in range(4):
+        weights = weights_of(balancer, losses_of(2., 0.))
+    torch.testing.assert_close(weights, torch.ones(2))
+
+
 def test_windows_begin_when_the_queues_are_full():
     queue = RingQueue(2, 3)
     waiting = with_tasks(

@@ -102,7 +102,9 @@ class DynamicWeightAverage(LossBalancer):
     def _close_window(self) -> None:
         mean = self.loss_sum / self.interval
         if self.windows.count:
-            ratio = mean / self.mean_before
+            # A loss that is 0 has not fallen.
+            ratio = torch.where(self.mean_before == 0, torch.ones_like(mean),
+                                mean / self.mean_before)
             self.current.copy_(
                 len(mean) * (ratio / self.temperature).softmax(0))
         self.mean_before.copy_(mean)

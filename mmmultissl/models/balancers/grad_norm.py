@@ -40,7 +40,9 @@ def grad_norm_weights(gram: Tensor, scores: Tensor, ratios: Tensor,
     weights = count * shares
     pulled = weights * lengths
     mean = pulled.sum() / count
-    relative = ratios * count / (ratios * there).sum()
+    # Of a task without gradient it may be 0 / 0.
+    ratios = torch.where(there, ratios, torch.zeros_like(ratios))
+    relative = ratios * count / ratios.sum()
     side = (pulled - mean * relative**alpha).sign()
     # By the chain rule through the softmax.
     slope = side * pulled / mean

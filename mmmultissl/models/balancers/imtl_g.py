@@ -18,13 +18,16 @@ def imtl_g_weights(gram: Tensor) -> Tensor:
     The paper's condition: projections on all unit gradients are equal,
     weights add up to 1. With the cosines C that is
     :math:`w_t \propto (C^{-1} 1)_t / \|g_t\|`, which is the paper's closed
-    form without a task singled out.
+    form without a task singled out. Where one gradient lies between others
+    and is the longest or shortest of them, its weights may sum to less than 0;
+    they are then scaled to a sum of -1, so that every projection stays
+    positive (our choice).
 
     Args:
         gram (Tensor): Inner products of the gradients, ``(T, T)``.
 
     Returns:
-        Tensor: ``(T, )``, of sum 1; some may be negative.
+        Tensor: ``(T, )``, of sum 1 or -1; some may be negative.
     """
     lengths, there = norms(gram)
     one = there.to(gram)
@@ -33,7 +36,9 @@ def imtl_g_weights(gram: Tensor) -> Tensor:
     # solve_ex leaves out the check for which the host would wait.
     projections = torch.linalg.solve_ex(cosines, one)[0]
     weights = projections / lengths * one
-    return weights / weights.sum()
+    # Not by the sum itself: where it is negative, that would turn the equal
+    # projections, which are positive, against all tasks.
+    return weights / weights.sum().abs()
 
 
 @MODELS.register_module()

@@ -105,5 +105,7 @@ class MGDA(GradientBalancer):
             divisor = divisor * self._totals.to(gram)
         if self.normalise in ('l2', 'loss+'):
             divisor = divisor * lengths
+        # A task without gradient may have a loss of 0, too.
+        divisor = torch.where(there, divisor, torch.ones_like(divisor))
         weights = mgda_weights(gram / divisor / divisor[:, None])
         return weights if self.as_mean else sum_to_count(weights, there)
