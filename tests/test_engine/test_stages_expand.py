@@ -129,6 +129,17 @@ def test_what_a_stage_takes_over():
 DISTILL = dict(distance=dict(type='mmmultissl.EuclideanDistance'))
 
 
+def test_an_ema_teacher_has_no_old_heads():
+    cfg = config(**{
+        'stages.c.distill':
+        dict(type='mmmultissl.OldHeadDistillationTask'),
+        'stages.c.teacher': 'last_ema'
+    })
+    with pytest.raises(ValueError, match="stages.c has the teacher 'last_ema'"
+                       ".* set its teacher to 'last'"):
+        expand_stages(cfg, '/run')
+
+
 @pytest.mark.parametrize('teacher, tasks, prefix', [
     ('last', dict(remember=2), 'backbone.'),
     ('last_ema', dict(remember=2), 'momentum.ema0.backbone.'),

@@ -87,7 +87,9 @@ def test_gradient_is_that_of_the_value(name):
     distance = make(name).eval()
     teacher = features(distance, 1)
     if name == 'CRDDistance':
-        distance(features(distance, 2), teacher)  # Z is set once
+        for _ in range(K):  # Z is set once
+            distance.train()(features(distance, 2), teacher)
+        distance.eval()
     assert torch.autograd.gradcheck(
         lambda s: distance(s, teacher), features(distance, 0).requires_grad_())
 
@@ -286,6 +288,19 @@ def test_rkd_of_equal_samples_has_a_gradient():
     assert student.grad.isfinite().all()
 
 
+def test_rkd_of_nearly_equal_samples_has_a_bounded_gradient():
+    largest = []
+    for apart in (1e-1, 1e-6, 1e-9):
+        student = pooled().clone()
+        student[1] = student[0]
+        student[1, 0] += apart
+        student.requires_grad_()
+        L.RKDDistance(0., 1.)(student, pooled(1)).backward()
+        largest.append(student.grad.abs().max())
+    # Directions below a thousandth of the mean distance do not count.
+    assert max(largest[1:]) < 1000 * largest[0]
+
+
 def test_contrastive_is_cross_entropy_over_the_batch():
     student, teacher = pooled(0), pooled(1)
     s, t = F.normalize(student, dim=1), F.normalize(teacher, dim=1)
@@ -378,13 +393,30 @@ def test_crd_is_binary_cross_entropy_with_its_partition():
         truth[:, 0] = 1
         value += F.binary_cross_entropy(h, truth, reduction='sum') / N
     close(distance(pooled(0), pooled(1)), value)
-    # Z is that of the first batch, and goes into the state dict.
-    first = list(distance.log_z)
+    # Z is that of the first batch with full queues, and goes into the state
+    # dict.
+    assert all(map(math.isnan, distance.log_z))
+    while not distance.student_queue.is_full:
+        distance(pooled(0), pooled(1))
     distance(pooled(2), pooled(3))
+    first = list(distance.log_z)
+    assert not any(map(math.isnan, first))
+    distance(pooled(4), pooled(5))
     assert distance.log_z == first
     other = L.CRDDistance(feat_dim=C, queue_len=K).double()
     other.load_state_dict(distance.state_dict())
     assert other.log_z == first
+
+
+def test_crd_does_not_blow_up_as_features_replace_random_keys():
+    # Features of an encoder lie in one corner, which random keys are far from.
+    far = 3 * pooled(9, count=1)
+    distance = L.CRDDistance(feat_dim=C, queue_len=K).double()
+    losses = [distance(pooled(i) + far, pooled(i) + far).item()
+              for i in range(3 * math.ceil(K / N))]
+    # One positive and K negatives, in both directions, of a classifier that
+    # knows nothing: 2 (log (K + 1) + about 1).
+    assert max(losses) < 2 * (math.log(K + 1) + 2)
 
 
 def test_crd_embeds_encoders_of_different_widths():
@@ -416,7 +448,8 @@ GATHERED = [('ContrastiveDistance', dict(symmetric=True)),
             ('ContrastiveDistance', dict(symmetric=True, dense=True)),
             ('ContrastiveDistance', dict(centre=True)),
             ('EuclideanDistance', dict(centre=True)),
-            ('QueueSimilarityDistance', {}), ('CRDDistance', {}),
+            ('QueueSimilarityDistance', {}),
+            ('CRDDistance', dict(queue_len=N)),
             ('SimilarityPreservingDistance', dict(gather=True)),
             ('PKTDistance', dict(gather=True)),
             ('RKDDistance', dict(gather=True))]

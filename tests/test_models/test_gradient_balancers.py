@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from mmmultissl.models.balancers import (CAGrad, GradientSum, GradNorm,
                                          GradNormScale, GradVac, IMTLG, MGDA,
                                          PCGrad)
+from mmmultissl.models.balancers.base import GradientBalancer
 from mmmultissl.models.balancers.cagrad import cagrad_weights
 from mmmultissl.models.balancers.grad_norm import grad_norm_weights
 from mmmultissl.models.balancers.grad_vac import grad_vac_weights
@@ -311,6 +312,72 @@ def test_grad_norm_waits_for_the_queues():
     assert torch.equal(balancer.scores, torch.zeros(2).double())
     step(balancer, rows, [3., 2.])
     assert balancer.scores[0] > balancer.scores[1]
+
+
+def test_grad_norm_starts_from_losses_that_are_numbers():
+    balancer = with_tasks(GradNorm(initial_iters=3, begin_iter=0), 2)
+    rows = gradients(2, 'plain')
+    for losses in ([4., 2.], [math.inf, math.nan], [2., 0.]):
+        step(balancer, rows, losses)
+    torch.testing.assert_close(balancer.initial,
+                               torch.tensor([3., 1.]).double())
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+@pytest.mark.parametrize('balancer', [
+    GradNorm(initial_iters=1, begin_iter=0), MGDA(normalise='loss')],
+    ids=['gradnorm', 'mgda'])
+def test_a_loss_that_is_no_number_spoils_nothing(balancer, value):
+    balancer = with_tasks(copy.deepcopy(balancer), 2)
+    rows = gradients(2, 'uneven')
+    for _ in range(3):
+        step(balancer, rows, [4., 2.])
+    balancer({n: dict(loss=torch.tensor(v).double())
+              for n, v in zip(balancer.names, (value, 2.))})
+    weights = balancer.combine(rows @ rows.t())
+    assert weights.isfinite().all()
+    assert all(b.isfinite().all() for b in balancer.buffers())
+
+
+def test_weights_that_are_no_numbers_are_a_plain_sum():
+
+    class Broken(GradientBalancer):
+
+        def weights(self, gram):
+            return torch.tensor([1., math.nan]).to(gram)
+
+    balancer = with_tasks(Broken(), 2)
+    rows = gradients(2, 'plain')
+    torch.testing.assert_close(step(balancer, rows), rows.sum(0))
+    assert torch.equal(balancer.last_weights, torch.ones(2).double())
+
+
+def test_imtl_shares_between_nearly_parallel_gradients():
+    """What rounding to float32 leaves between them says nothing."""
+    row = gradients(1, 'plain', length=2000)
+    rows = row + 1e-6 * gradients(3, 'plain', length=2000)
+    gram = (rows.float() @ rows.float().t()).double()
+    weights = imtl_g_weights(gram)
+    torch.testing.assert_close(weights, torch.full((3, ), 1 / 3).double(),
+                               rtol=.1, atol=0)
+
+
+def test_cagrad_is_exact_for_lengths_far_apart():
+    """The worst task's gradient is 10,000 times shorter than the other."""
+    rows = torch.tensor([[1e4, 0., 0.], [-.6, .8, 0.]]).double()
+    for gram in (rows @ rows.t(), (rows.float() @ rows.float().t()).double()):
+        found = torch.from_numpy(cagrad_weights(gram.numpy(), .5)) @ rows
+        mean = rows.mean(0)
+        shares = np.concatenate([np.linspace(0, 1e-3, 100001),
+                                 np.linspace(1e-3, 1, 1001)])
+        worst = shares[:, None] * rows[0].numpy() + (
+            1 - shares[:, None]) * rows[1].numpy()
+        radius = .5 * mean.norm().item()
+        value = worst @ mean.numpy() + radius * np.linalg.norm(worst, axis=1)
+        best = worst[value.argmin()]
+        wanted = mean + radius * torch.from_numpy(
+            best / np.linalg.norm(best))
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1.)
 
 
 def test_two_quadratics_have_the_closed_forms():

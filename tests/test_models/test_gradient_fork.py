@@ -181,6 +181,16 @@ def test_half_precision_is_measured_and_added_in_float32(dtype):
     torch.testing.assert_close(feature.grad, expected.to(dtype))
 
 
+def test_autocast_around_the_backward_pass_does_not_round():
+    gradients = torch.randn(2, 4, 300)
+    flat = gradients.double().flatten(1)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        gram = gram_matrix([[g] for g in gradients])
+    assert gram.dtype == torch.float32
+    torch.testing.assert_close(
+        gram.double(), flat @ flat.t(), rtol=1e-5, atol=1e-3)
+
+
 def test_a_view_that_is_not_named_is_told():
     model, = same_start(
         dict(a=projection(), b=projection(views=['view0'], read=['view1'])),

@@ -85,6 +85,28 @@ def test_uncertainty_ends_where_the_variance_is_the_loss():
     assert total.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_uncertainty_of_a_loss_of_0_stays_a_number_and_comes_back():
+    balancer = with_tasks(UncertaintyWeights(lowest=-3.), NAMES[:2]).train()
+    optimizer = torch.optim.SGD(balancer.parameters(), lr=.5)
+
+    def steps(count, first):
+        for _ in range(count):
+            out = balancer(losses_of(first, 1.))
+            total = sum(v for each in out.values()
+                        for n, v in each.items() if 'loss' in n)
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+        assert total.isfinite()
+        return balancer.log_variance.detach().exp()
+
+    assert steps(100, 0.)[0] < math.exp(-3.) + 1e-6
+    torch.testing.assert_close(
+        steps(300, 1.).float(), torch.ones(2), rtol=1e-2, atol=0)
+    with pytest.raises(ValueError, match='raise start'):
+        UncertaintyWeights(start=-4., lowest=-3.)
+
+
 def test_uncertainty_at_the_start_is_its_formula():
     balancer = with_tasks(UncertaintyWeights(start=0.7))
     out = balancer(losses_of(2., 3., 4.))

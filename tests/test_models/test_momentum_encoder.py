@@ -71,6 +71,29 @@ def test_continues_from_a_state_dict():
     assert torch.equal(again.backbone[0].weight, ours.backbone[0].weight)
 
 
+@pytest.mark.parametrize('steps', [True, False])
+def test_a_skipped_step_is_skipped_after_a_resume_too(steps):
+    online = network()
+    ours = MomentumEncoder(online, MomentumSchedule(0.5))
+    optimizer = torch.optim.SGD(online.parameters(), lr=0.1)
+    ours.follow(optimizer)
+    ours.update(online, {})
+    if steps:
+        optimizer.step()
+    again = MomentumEncoder(network(), MomentumSchedule(0.5))
+    again.load_state_dict(ours.state_dict())
+    again.follow(optimizer)
+    with torch.no_grad():
+        online[0].weight.add_(1.)
+    for encoder in (ours, again):
+        encoder.update(online, {})
+        assert encoder.steps == 1 + steps
+    assert torch.equal(again.backbone[0].weight, ours.backbone[0].weight)
+    # Files of before held the number alone.
+    again.set_extra_state(torch.tensor(7))
+    assert again.steps == 7
+
+
 def test_keys_come_from_the_ema_trunk_and_carry_no_gradient():
     # lightly's DenseCL example encodes keys with the online trunk.
     model = golden.build(dict(moco=golden.moco_task())).train()

@@ -260,6 +260,11 @@ def _add_teachers(cfg: Config, name: str, spec: dict,
         distill = copy.deepcopy(dict(spec['distill']))
         kind = distill.setdefault('type', 'mmmultissl.FeatureDistillationTask')
         if kind.endswith('OldHeadDistillationTask'):
+            if ema:
+                raise ValueError(
+                    f"stages.{name} has the teacher 'last_ema' for "
+                    'OldHeadDistillationTask, and heads that fit an EMA trunk '
+                    "are not kept: set its teacher to 'last'.")
             _name_old_heads(distill, stage)
         distill['teacher'] = dict(
             backbone=copy.deepcopy(stage.cfg.model.backbone),

@@ -150,7 +150,8 @@ class GradientBalancer(Balancer):
     number, so that gradient scalers, accumulation and the number of processes
     leave them alone. A Gram matrix that is not finite (a gradient scaler that
     has gone too far, and will skip the step) or zero gives a plain sum and
-    changes no state. A task alone has the weight 1, and one that sends no
+    changes no state; so do weights, or a state, that would not be finite (of
+    a loss that overflowed). A task alone has the weight 1, and one that sends no
     gradient is left out of the reckoning.
 
     The weights of the step before are logged as ``{task}.trunk_weight``.
@@ -210,6 +211,8 @@ class GradientBalancer(Balancer):
         some = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
         weights = self.weights(torch.where(usable, gram, some).double())
         self.last_weights.copy_(weights)
+        for buffer in self.buffers():
+            usable &= buffer.isfinite().all()
         for buffer, old in zip(self.buffers(), before):
             buffer.copy_(torch.where(usable, buffer, old))
         return torch.where(usable, weights, torch.ones_like(weights)) / factors

@@ -10,8 +10,8 @@ from .base import GradientBalancer
 from .gram import norms
 from .min_norm import min_norm_weights, vectors_of
 
-# Smallest length of the worst-case gradient, relative to the root mean square
-# of the gradients' lengths: below it all directions are equally bad.
+# Smallest length of the worst-case gradient, relative to the shortest
+# gradient: below it all directions are equally bad.
 _SHORTEST = 1e-4
 
 
@@ -53,9 +53,10 @@ def cagrad_weights(gram: np.ndarray, c: float) -> np.ndarray:
         length = np.linalg.norm(vectors @ worst(np.exp(log_s)))
         return np.log(max(length, 1e-30)) - log_s
 
-    low = np.log(_SHORTEST)
+    lengths = np.linalg.norm(vectors, axis=0)
+    low = np.log(_SHORTEST * lengths.min())
     # No combination is longer than the longest gradient.
-    high = 0.5 * np.log((vectors**2).sum(0).max()) + 1e-6
+    high = np.log(lengths.max()) + 1e-6
     log_s = brentq(excess, low, high, xtol=1e-12) if excess(low) > 0 else low
     return equal + radius / np.exp(log_s) * worst(np.exp(log_s))
 

@@ -105,7 +105,9 @@ class GradNorm(GradientBalancer):
         """
         super().set_tasks(names)
         self.register_buffer('scores', torch.zeros(len(names)))
+        # The mean losses at the start, and how many iterations are in them.
         self.register_buffer('initial', torch.zeros(len(names)))
+        self.register_buffer('initial_seen', torch.zeros(len(names)))
 
     def forward(self, losses: TaskLosses) -> TaskLosses:
         """Leave the losses as they are, and see how far they have fallen.
@@ -121,12 +123,20 @@ class GradNorm(GradientBalancer):
                                                   self.begin_iter):
             totals = self.totals(losses).to(self.initial)
             if self.initial_steps.count < self.initial_iters:
-                self.initial += totals / self.initial_iters
-                self.initial_steps.count += 1
+                self._add_initial(totals)
             else:
                 self._ratios = totals / self.initial
         self.steps.count += self.training
         return super().forward(losses)
+
+    def _add_initial(self, totals: Tensor) -> None:
+        """Take the losses of one more iteration into their mean."""
+        self.initial_steps.count += 1
+        # A step that overflowed in half precision says nothing.
+        finite = totals.isfinite()
+        self.initial_seen += finite
+        rise = (totals - self.initial) / self.initial_seen
+        self.initial += torch.where(finite, rise, torch.zeros_like(rise))
 
     def weights(self, gram: Tensor) -> Tensor:
         """Get the weights of the gradients, and learn.

@@ -8,8 +8,12 @@ from .base import GradientBalancer
 from .gram import norms
 
 # Added to the squared cosine of a gradient with itself, so that tasks with
-# equal gradients share the weight.
-_RIDGE = 1e-8
+# equal gradients share the weight. Well above the rounding of a Gram matrix of
+# float32, or nearly parallel gradients would get weights made of noise.
+_RIDGE = 1e-5
+# What the ridge takes from gradients that are not parallel comes back in these
+# further solutions for what is left (iterated Tikhonov).
+_REFINEMENTS = 2
 
 
 def imtl_g_weights(gram: Tensor) -> Tensor:
@@ -32,10 +36,14 @@ def imtl_g_weights(gram: Tensor) -> Tensor:
     lengths, there = norms(gram)
     one = there.to(gram)
     cosines = gram / lengths / lengths[:, None] * one * one[:, None]
-    cosines = cosines + torch.diag_embed(_RIDGE + 1 - one)
-    # solve_ex leaves out the check for which the host would wait.
-    projections = torch.linalg.solve_ex(cosines, one)[0]
-    weights = projections / lengths * one
+    cosines = cosines + torch.diag_embed(1 - one)
+    ridge = torch.diag_embed(torch.full_like(one, _RIDGE))
+    units = torch.zeros_like(one)
+    for _ in range(1 + _REFINEMENTS):
+        # solve_ex leaves out the check for which the host would wait.
+        units = units + torch.linalg.solve_ex(
+            cosines + ridge, one - cosines @ units)[0]
+    weights = units / lengths * one
     # Not by the sum itself: where it is negative, that would turn the equal
     # projections, which are positive, against all tasks.
     return weights / weights.sum().abs()

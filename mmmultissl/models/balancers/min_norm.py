@@ -14,8 +14,12 @@ def vectors_of(gram: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: One vector in each column, ``(T, T)``.
     """
-    values, axes = np.linalg.eigh(gram)
-    return np.sqrt(values.clip(0))[:, None] * axes.T
+    # Of the cosines: the rounding of a long vector's products would drown a
+    # short one.
+    lengths = np.sqrt(gram.diagonal())
+    lengths = np.where(lengths > 0, lengths, 1.)
+    values, axes = np.linalg.eigh(gram / lengths / lengths[:, None])
+    return np.sqrt(values.clip(0))[:, None] * axes.T * lengths
 
 
 def min_norm_weights(vectors: np.ndarray) -> np.ndarray:

@@ -21,17 +21,27 @@ class UncertaintyWeights(Balancer):
 
     The :math:`s` are parameters of the model and trained by its optimiser,
     which must not decay them: ``configs/_base_/balancers/uncertainty.py`` sees
-    to that. Losses have to be positive: under a negative one :math:`s` falls
-    without end. The second term is in the losses as
+    to that. Losses have to be positive: under one that stays at 0 or below
+    :math:`s` falls to ``lowest``. The second term is in the losses as
     ``{task}.loss_uncertainty``, the weight is logged as ``{task}.weight``.
 
     Args:
         start (float): :math:`s` at the start. Defaults to -0.5 (LibMTL's).
+        lowest (float): Smallest :math:`s`: a variance below the loss's noise
+            means nothing, and a weight would overflow. Defaults to -10 (our
+            choice; a loss of 0.00005 in its minimum).
+
+    Raises:
+        ValueError: If the start is below the lowest.
     """
 
-    def __init__(self, start: float = -0.5) -> None:
+    def __init__(self, start: float = -0.5, lowest: float = -10.) -> None:
         super().__init__()
-        self.start = start
+        if start < lowest:
+            raise ValueError(
+                f'UncertaintyWeights starts at {start}, below the lowest '
+                f'value {lowest}: raise start, or lower lowest.')
+        self.start, self.lowest = start, lowest
 
     def set_tasks(self, names: List[str]) -> None:
         """Make one parameter for each task.
@@ -73,6 +83,10 @@ class UncertaintyWeights(Balancer):
             dict: The same, weighted, with ``loss_uncertainty`` and
             ``weight`` of each task.
         """
+        if self.training:
+            # The value itself, so that it may rise again at once.
+            with torch.no_grad():
+                self.log_variance.clamp_(min=self.lowest)
         return {
             task: dict(
                 {

@@ -106,14 +106,16 @@ def _products(gradients: List[Tensor]) -> Tensor:
     rows = max(1, _CHUNK // max(1, like[0].numel()))
     total = torch.zeros(
         len(gradients), len(gradients), dtype=dtype, device=like.device)
-    for start in range(0, like.size(0), rows):
-        chunk = torch.stack([
-            g[start:start + rows].to(dtype) for g in gradients
-        ]).flatten(1)
-        # Matrix by vector and not by matrix, which a user may have let be
-        # rounded to TF32.
-        for t, row in enumerate(chunk):
-            total[t, t:] += chunk[t:] @ row
+    # Some call backward() inside autocast, which would round products.
+    with torch.autocast(like.device.type, enabled=False):
+        for start in range(0, like.size(0), rows):
+            chunk = torch.stack([
+                g[start:start + rows].to(dtype) for g in gradients
+            ]).flatten(1)
+            # Matrix by vector and not by matrix, which a user may have let be
+            # rounded to TF32.
+            for t, row in enumerate(chunk):
+                total[t, t:] += chunk[t:] @ row
     return total.triu() + total.triu(1).t()
 
 

@@ -86,6 +86,8 @@ class MomentumEncoder(nn.Module):
         self.steps = 0
         # Whether the next update moves; None: every one does.
         self._due: Optional[bool] = None
+        # Whether the optimiser had not stepped when the state was saved.
+        self._held = False
 
     def add_task(self, name: str, modules: Dict[str, nn.Module]) -> None:
         """Keep EMA copies of a task's modules.
@@ -113,7 +115,8 @@ class MomentumEncoder(nn.Module):
         Returns:
             Callable: Ends it.
         """
-        self._due = True
+        self._due = not self._held
+        self._held = False
         hook = optimizer.register_step_post_hook(self._mark_due)
 
         def stop() -> None:
@@ -174,12 +177,14 @@ class MomentumEncoder(nn.Module):
         return dict(self.__dict__, _due=None)
 
     def get_extra_state(self) -> Tensor:
-        """Get the number of updates for the state dict, as a CPU tensor."""
-        return torch.tensor(self.steps)
+        """Get the number of updates, and whether the next one waits for the
+        optimiser, for the state dict, as a CPU tensor."""
+        return torch.tensor([self.steps, self._due is False])
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the number of updates from a state dict."""
-        self.steps = int(state)
+        """Take over from a state dict; earlier ones had the number alone."""
+        steps, *held = state.reshape(-1).tolist()
+        self.steps, self._held = int(steps), any(held)
 
 
 def _copy(target: List[Tensor], source: List[Tensor]) -> None:

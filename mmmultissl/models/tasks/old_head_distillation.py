@@ -24,8 +24,9 @@ class OldHeadDistillationTask(PretextTask):
     `Learning without Forgetting <https://arxiv.org/abs/1606.09282>`_,
     equations 2 and 3: on the data of the new task, the outputs of the old
     tasks' heads on the trained trunk stay near those that the old model gives
-    there, by distillation at T = 2. As there, the old heads are trained
-    along.
+    there, by distillation at T = 2, without the factor of T^2 by which
+    :class:`~mmmultissl.models.losses.KDDistance` is larger. As there, the old
+    heads are trained along.
 
     Our choice: what a head without classes answers
     (:func:`~mmmultissl.models.tasks.head_responses`); that old heads stay in
@@ -153,7 +154,9 @@ class OldHeadDistillationTask(PretextTask):
                 wanted = head_responses(old, old_views, self.queue_keys)
             given = head_responses(heads[name], new_views, self.queue_keys)
             pairs = [self.distance(g, w) for g, w in zip(given, wanted)]
-            distances[name] = sum(pairs) / len(pairs)
+            # The paper's equations have no factor T^2.
+            distances[name] = sum(pairs) / len(
+                pairs) / self.distance.temperature**2
         losses = {f'distance_{name}': value.detach()
                   for name, value in distances.items()}
         return dict(loss=self.weight * sum(distances.values()), **losses)

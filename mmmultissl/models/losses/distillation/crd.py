@@ -29,8 +29,10 @@ class CRDDistance(DistillationDistance):
     of :math:`t_n` against K of the student's, for unit vectors of linear
     embeddings: `Contrastive Representation Distillation
     <https://arxiv.org/abs/1910.10699>`_, equations 5 to 9. As in its authors'
-    code, Z is the mean of :math:`\exp(a \cdot b / \tau)` over the first batch
-    and stays what it is.
+    code, Z is the mean of :math:`\exp(a \cdot b / \tau)` over one batch
+    and stays what it is. Our choice: it is the first batch with full queues,
+    and each batch has its own Z before, since random keys resemble no
+    features.
 
     Our choice: negatives are the last features of all processes, from two
     queues, in place of a memory with one entry for every image and one for
@@ -70,7 +72,8 @@ class CRDDistance(DistillationDistance):
             (nn.Linear(channels, feat_dim) for channels in in_channels))
         self.student_queue = RingQueue(feat_dim, queue_len)
         self.teacher_queue = RingQueue(feat_dim, queue_len)
-        # log Z towards the teacher and towards the student; NaN: not yet.
+        # log Z towards the teacher and towards the student; NaN: of the
+        # batch, until the queues are full.
         self.log_z = [math.nan, math.nan]
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -98,11 +101,15 @@ class CRDDistance(DistillationDistance):
         # The queue is written before the backward pass reads it.
         negative_NK = query_NC @ queue.keys.clone() / self.temperature
         positive_N = positive_N / self.temperature
-        if math.isnan(self.log_z[side]):
-            self.log_z[side] = _log_mean_exp(
+        log_z = self.log_z[side]
+        if math.isnan(log_z):
+            log_z = _log_mean_exp(
                 torch.cat([positive_N.unsqueeze(1), negative_NK], dim=1))
+            if self.training and queue.is_full:
+                # Once: reading a number makes the device wait.
+                self.log_z[side] = log_z = float(log_z)
         # log(h / (1 - h)) is the similarity less this.
-        shift = self.log_z[side] + math.log(queue.length)
+        shift = log_z + math.log(queue.length)
         return (F.softplus(shift - positive_N) +
                 F.softplus(negative_NK - shift).sum(1)).mean()
 
@@ -120,10 +127,10 @@ class CRDDistance(DistillationDistance):
 
 
 @torch.no_grad()
-def _log_mean_exp(logits: Tensor) -> float:
+def _log_mean_exp(logits: Tensor) -> Tensor:
     """The logarithm of the mean exponential, over all processes."""
     largest = logits.max().to(torch.float64)
     all_reduce(largest, 'max')
     mean = (logits.to(torch.float64) - largest).exp().mean()
     all_reduce(mean, 'mean')
-    return float(largest + mean.log())
+    return largest + mean.log()

@@ -10,6 +10,8 @@ from .base import DistillationDistance
 from .rows import gather_rows
 
 _SMALLEST = 1e-12
+# Distance, relative to the mean one, below which a direction means little.
+_NEAR = 1e-3
 
 
 @MODELS.register_module()
@@ -103,6 +105,10 @@ def relative_distances(rows: Tensor) -> Tensor:
 def cosines_of_angles(rows: Tensor) -> Tensor:
     """Get the cosines of the angles at j between i and k.
 
+    The direction from one sample to another that nearly coincides with it,
+    nearer than a thousandth of the mean distance, is noise with a gradient
+    beyond bounds; it counts for less the nearer they are (our choice).
+
     Args:
         rows (Tensor): ``(N, C)``.
 
@@ -110,5 +116,8 @@ def cosines_of_angles(rows: Tensor) -> Tensor:
         Tensor: ``(N, N, N)``, by j, i, k: 1 where i = k, and 0 where one of
         them is j, for any samples.
     """
-    gap = F.normalize(rows.unsqueeze(0) - rows.unsqueeze(1), dim=2)
+    gap = rows.unsqueeze(0) - rows.unsqueeze(1)
+    length = gap.norm(dim=2, keepdim=True)
+    shortest = _NEAR * length.detach().mean() + _SMALLEST
+    gap = gap / length.maximum(shortest)
     return gap @ gap.transpose(1, 2)
