@@ -10,8 +10,7 @@ total_updates = 960
 cfg_options = {
     'train_dataloader.dataset.pipeline.1.transforms.0.0.scale': 64,
     'train_dataloader.num_workers': 1,
-    'optim_wrapper.type': 'AmpOptimWrapper',
-    'optim_wrapper.dtype': 'bfloat16'
+    'optim_wrapper.type': 'mmmultissl.Bf16OptimWrapper'
 }
 evaluations = dict(
     voc07=dict(args=[

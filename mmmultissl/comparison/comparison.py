@@ -223,7 +223,11 @@ def read_comparison(path: str,
         reference=reference,
         baselines=baselines,
         lists=cfg.get('lists') or {},
-        prepare=cfg.get('prepare') or {},
+        prepare={
+            name: settings
+            for name, settings in (cfg.get('prepare') or {}).items()
+            if settings is not None
+        },
         train_command=tuple(train) if train else None,
         title=cfg.get('title') or 'Comparison',
         note=cfg.get('note'))

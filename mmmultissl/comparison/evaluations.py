@@ -266,8 +266,8 @@ def last_validation(work_dir: Path) -> dict:
         raise ValueError(
             f'The last validation of {work_dir} (logged for step {step}) is '
             f'not that of {last.name}, trained to iteration {meta["iter"]}: '
-            'let the config validate at its end, or, if the run was killed '
-            'while it did, remove this folder to train it again.')
+            'let the config validate at its end (a run that was killed while '
+            'it did is validated by tools/train.py --resume).')
     return lines[place]
 
 

@@ -16,7 +16,7 @@ from .checkpoint import (check_pretrained, find_latest_complete,
                          load_checkpoint, require_fit, restore_histories,
                          save_checkpoint, state_dict_of)
 from .collect import collect_checkpoint
-from .hooks import FiniteLossHook
+from .hooks import FinalValidationHook, FiniteLossHook
 from .cpu_ranks import cpu_wrapper_cfg, on_cpu, start_gloo
 from .safe_load import MapLocation
 from .stages.start_from import start_from
@@ -40,6 +40,7 @@ class StrictRunner(Runner):
     - Checkpoints hold plain types and tensors and are written all or nothing.
     - Several processes without a GPU run over gloo.
     - A loss that is not a number stops the run, and is never saved.
+    - A finished run that is resumed is validated once more.
 
     ``runner_type = 'mmmultissl.StrictRunner'`` selects it, in the tools of
     mmpretrain and mmdet too. Three keys of the config are its own:
@@ -111,6 +112,8 @@ class StrictRunner(Runner):
                 'by tools/train.py of mmmultissl.')
         if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
             self.register_hook(FiniteLossHook())
+        if self._resume:
+            self.register_hook(FinalValidationHook())
         return super().train()
 
     # Processes and devices

@@ -169,6 +169,11 @@ def test_a_folder_of_the_user_is_not_removed(compare, tmp_path, capsys):
     assert f'{mine} is there already' in capsys.readouterr().out
 
 
+def test_an_inherited_preparation_can_be_left_out(compare, tmp_path):
+    config = write_comparison(tmp_path, seeds=[0], prepare=dict(data=None))
+    assert run(compare, config, tmp_path / 'work') == 0
+
+
 def test_a_failure_stops_those_that_need_it_alone(compare, tmp_path, capsys):
     work, trouble = tmp_path / 'work', tmp_path / 'trouble'
     trouble.write_text('')

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -16,7 +17,7 @@ from torch import nn
 from mmmultissl.engine.checkpoint import BrokenCheckpointError
 from mmmultissl.engine.hooks.checkpoint_hook import SafeCheckpointHook
 from mmmultissl.engine.runner import StrictRunner
-from .small_run import SmallModel, small_runner
+from .small_run import SmallData, SmallModel, small_runner
 
 ROOT = Path(__file__).parents[2]
 
@@ -379,3 +380,60 @@ def test_the_name_resolves_in_every_scope(tmp_path, scope):
             experiment_name=f'from_{scope}',
             log_level='ERROR'))
     assert type(RUNNERS.build(cfg)) is StrictRunner
+
+
+# A run that was killed in its last validation
+
+
+class Mean(BaseMetric):
+
+    def process(self, data_batch, data_samples):
+        self.results += [out.mean().item() for out in data_samples]
+
+    def compute_metrics(self, results):
+        return dict(mean=sum(results) / len(results))
+
+
+class Killed(Hook):
+
+    def before_val(self, runner):
+        if runner.iter:
+            raise KeyboardInterrupt
+
+
+def with_validation(work_dir, **settings):
+    runner = small_runner(
+        work_dir,
+        val_dataloader=dict(
+            batch_size=2,
+            num_workers=0,
+            dataset=SmallData(),
+            collate_fn=dict(type='default_collate'),
+            sampler=dict(type='DefaultSampler', shuffle=False)),
+        val_cfg=dict(),
+        val_evaluator=Evaluator(Mean()),
+        **settings)
+    runner.model.val_step = lambda batch: runner.model(batch['x'], 'tensor')
+    return runner
+
+
+def test_a_finished_run_is_validated_once_more(tmp_path):
+    scalars = 'vis_data/scalars.json'
+    killed = with_validation(tmp_path, custom_hooks=[Killed()])
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    assert (tmp_path / 'iter_4.pth').exists()
+    whole = with_validation(tmp_path / 'whole')
+    whole.train()
+    assert (Path(whole.log_dir) / scalars).read_text().count('"mean"') == 1
+    resumed = with_validation(tmp_path, resume=True)
+    resumed.train()
+    assert (Path(resumed.log_dir) / scalars).read_text().count('"mean"') == 1
+
+
+def test_a_resumed_run_is_validated_no_more_than_others(tmp_path):
+    small_runner(tmp_path, iters=2).train()
+    resumed = with_validation(tmp_path, resume=True)
+    resumed.train()
+    file = Path(resumed.log_dir) / 'vis_data/scalars.json'
+    assert file.read_text().count('"mean"') == 1
