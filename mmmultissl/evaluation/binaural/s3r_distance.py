@@ -60,17 +60,18 @@ class S3RDistance(BaseMetric):
             for name in ('source_waves', 'pred_waves', 'target_waves'))
         self.spectrogram.to(target.device)
         source = source[:, None]
-        mono = source.mean(2, keepdim=True)
-        guesses = (predicted, source.expand_as(target),
-                   mono.expand_as(target), torch.zeros_like(target))
+        mono = source.mean(2, keepdim=True).expand_as(source)
+        # Each transform once: what does not depend on the target is broadcast.
+        guesses = (predicted, source, mono, torch.zeros_like(source))
+        columns = []
+        for transform, distance in ((self.spectrogram.stft, _stft_distance),
+                                    (envelope, _envelope_distance)):
+            truth = transform(target)
+            columns.append(
+                torch.stack([distance(transform(g), truth) for g in guesses],
+                            1))
         # (N, guesses, distances, targets)
-        table = torch.stack([
-            torch.stack([
-                stft_distance(guess, target, self.spectrogram),
-                envelope_distance(guess, target)
-            ], 1) for guess in guesses
-        ], 1)
-        self.results += list(table.cpu())
+        self.results += list(torch.stack(columns, 2).cpu())
 
     def compute_metrics(self, results: List[Tensor]) -> Dict[str, float]:
         """Average over the clips.
@@ -105,8 +106,13 @@ def stft_distance(predicted: Tensor, target: Tensor,
     Returns:
         Tensor: ``(...)``.
     """
-    difference = spectrogram.stft(predicted - target)
-    return torch.view_as_real(difference).square().mean((-3, -2, -1)).sum(-1)
+    return _stft_distance(
+        spectrogram.stft(predicted), spectrogram.stft(target))
+
+
+def _stft_distance(predicted: Tensor, target: Tensor) -> Tensor:
+    parts = torch.view_as_real(predicted - target)
+    return parts.square().mean((-3, -2, -1)).sum(-1)
 
 
 def envelope_distance(predicted: Tensor, target: Tensor) -> Tensor:
@@ -119,8 +125,11 @@ def envelope_distance(predicted: Tensor, target: Tensor) -> Tensor:
     Returns:
         Tensor: ``(...)``.
     """
-    difference = envelope(predicted) - envelope(target)
-    return difference.square().mean(-1).sqrt().sum(-1)
+    return _envelope_distance(envelope(predicted), envelope(target))
+
+
+def _envelope_distance(predicted: Tensor, target: Tensor) -> Tensor:
+    return (predicted - target).square().mean(-1).sqrt().sum(-1)
 
 
 def envelope(waves: Tensor) -> Tensor:
@@ -133,12 +142,8 @@ def envelope(waves: Tensor) -> Tensor:
         Tensor: ``(..., T)``.
     """
     length = waves.size(-1)
-    spectrum = torch.fft.fft(waves)
-    # Negative frequencies vanish, positive ones double, 0 and the highest of
-    # an even length stay.
-    weight = torch.zeros(length, device=waves.device)
-    weight[0] = 1
-    weight[1:(length + 1) // 2] = 2
-    if length % 2 == 0:
-        weight[length // 2] = 1
-    return torch.fft.ifft(spectrum * weight).abs()
+    spectrum = torch.fft.rfft(waves)
+    # Positive frequencies double, 0 and the highest of an even length stay;
+    # negative ones are left out, which ifft fills with zeros.
+    spectrum[..., 1:(length + 1) // 2] *= 2
+    return torch.fft.ifft(spectrum, n=length).abs()
