@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from mmmultissl.visualization.report.runs import (kind_of, read_scalars,
+                                                  trained_steps,
                                                   training_seconds)
 from .comparison import Comparison
 from .evaluations import read_figures
@@ -87,7 +88,7 @@ def seconds_of(work_dir: Path) -> Optional[float]:
         # One that is shorter than the logger's interval has none.
         if not lines:
             return None
-        total += training_seconds(lines, lines[-1]['step'])
+        total += training_seconds(lines, trained_steps(folder, lines))
     return total
 
 

@@ -173,8 +173,9 @@ def explanations(comparison: Comparison) -> List[str]:
             f'mean of {", ".join(comparison.baselines)}, positive where '
             'better (the mean relative gain of Vandenhende et al., TPAMI '
             '2021; that its base is the mean of the single-task rows is our '
-            'choice). Over best: the base is the best of them for each '
-            'column.')
+            'choice). Over best: the base is for each column the one of them '
+            'that is best there in the mean over seeds. It is chosen by these '
+            'figures, so this gain is a little too low.')
     texts.append(
         'Updates are those of the optimiser for one seed, with those of the '
         'parts a row is made of. Seconds are the mean over seeds of the '

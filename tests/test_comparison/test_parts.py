@@ -16,6 +16,7 @@ from mmmultissl.comparison.configs import merge, write_text
 from mmmultissl.comparison.evaluations import (look_up, make_evaluations,
                                                  read_figures)
 from mmmultissl.comparison.placeholders import fill, keep, rows_in
+from mmmultissl.comparison.results import seconds_of
 from mmmultissl.comparison.rows import Row, expand
 from mmmultissl.comparison.start import begin
 from mmmultissl.comparison.statistics import difference_of, spread_of
@@ -489,6 +490,23 @@ def test_gains_need_every_figure():
     assert gains_of(figures, 'c', columns, ['a', 'b'], best=True) == {
         0: pytest.approx((50 + 25) / 2)}
     assert gains_of(figures, 'a', columns, ['a']) == {0: 0., 1: 0.}
+    # The better row in the mean, and not the better one of each seed.
+    figures = dict(a=dict(x={0: 10., 1: 8.}), b=dict(x={0: 6., 1: 10.}))
+    assert gains_of(figures, 'a', dict(x=1), ['a', 'b'], best=True) == {
+        0: 0., 1: 0.}
+
+
+def test_steps_after_the_last_line_count(tmp_path):
+    folder = tmp_path / '1/vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text(''.join(
+        f'{{"loss": 1.0, "time": 2.0, "step": {step}}}\n'
+        for step in (50, 100)))
+    assert seconds_of(tmp_path) == 200.
+    (tmp_path / 'last_checkpoint').write_text(f'{tmp_path}/iter_112.pth')
+    assert seconds_of(tmp_path) == 224.
+    (tmp_path / 'last_checkpoint').write_text(f'{tmp_path}/epoch_3.pth')
+    assert seconds_of(tmp_path) == 200.
 
 
 def test_two_columns_of_one_name_are_an_error():

@@ -13,6 +13,7 @@ from mmmultissl.engine.hooks.monitor.earlier_tasks import (EarlierTasks,
                                                            stages_before)
 from mmmultissl.engine.runner import StrictRunner
 from mmmultissl.engine.stages import Record
+from mmmultissl.models import ProgressiveBackbone
 
 from ..test_evaluation.tiny_voc import make_tiny_voc
 from ..test_models import planted
@@ -216,6 +217,22 @@ def test_forgetting_of_an_earlier_stage(voc, tmp_path):
     with torch.no_grad():
         first.model.backbone.conv1.weight.normal_()
     assert measure.measure(first.model, 1)['earlier/moco/forgetting'] != 0
+    # What is left over is no batch.
+    uneven = EarlierTasks(dict(moco=stage), batches=99, batch_size=13)
+    uneven.before_train(None, first.model)
+    sizes = {len(batch['inputs'][0])
+             for batch in uneven._earlier['moco']._data}
+    assert len(first.train_dataloader.dataset) % 13 and sizes == {13}
+    # The heads are of no use on a column that reads another one.
+    trunk = first.cfg.model.backbone.to_dict()
+    other = SimpleNamespace(
+        parameters=first.model.parameters,
+        backbone=ProgressiveBackbone(
+            dict(a=dict(checkpoint='random'), b=dict()), trunk))
+    with pytest.raises(ValueError, match='moco has other weights .* leave it '
+                       'out of earlier_tasks.stages'):
+        EarlierTasks(dict(moco=stage), batches=1,
+                     batch_size=8).before_train(None, other)
     with pytest.raises(ValueError, match='gives the stage moco config: set'):
         EarlierTasks(dict(moco=dict(config='x.py')))
 

@@ -12,6 +12,7 @@ from mmmultissl.engine.hooks.monitor.alignment_uniformity import (
     alignment, alignment_of_similarities, uniformity)
 from mmmultissl.engine.hooks.monitor.collapse import CollapseJudge
 from mmmultissl.engine.hooks.monitor.effective_rank import effective_rank
+from mmmultissl.engine.hooks.monitor.feature_memory import FeatureMemory
 from mmmultissl.engine.hooks.monitor.online_knn import score
 from mmmultissl.engine.hooks.monitor.positive_rank import positive_rank
 from mmmultissl.engine.hooks.monitor.queue_age import mean_age
@@ -223,7 +224,24 @@ def test_collapse_of_projections_dimensions_and_after_a_resume():
                            'different images have a mean cosine of 0.99999: '
                            'the task has collapsed')
     assert resumed.judge(numbers, 3) == []
+    # A large common part, in which every positive is found all the same.
+    healthy = CollapseJudge(patience=1, begin=0)
+    assert healthy.judge({'trunk/effective_rank': 1.5,
+                          'trunk/positive_rank': 0.}, 1) == []
     said, = resumed.judge({'trunk/effective_rank': 3.5}, 4)
     assert 'more dimensions again' in said
     with pytest.raises(ValueError, match='cosine <= certain'):
         CollapseJudge(cosine=0.99999)
+
+
+def test_the_memory_is_full_right_after_a_measurement_too():
+    memory, rows = FeatureMemory(8), torch.randn(30, 4)
+    for step in range(10):
+        memory.add(trunk=rows[3 * step:3 * step + 3])
+        assert torch.equal(memory.rows()['trunk'],
+                           rows[max(0, 3 * step - 5):3 * step + 3])
+    resumed = FeatureMemory(8)
+    resumed.load_state_dict(memory.state_dict(), torch.device('cpu'))
+    for each in (memory, resumed):
+        each.add(trunk=rows[:2])
+        assert torch.equal(each.rows()['trunk'][:6], rows[-6:])

@@ -20,7 +20,7 @@ from mmmultissl.models import (ConcatBackbone, Conv2D10, MultiSSL,
                                OmniAudioNet, ProgressiveBackbone,
                                concat_overrides, progressive_overrides)
 from mmmultissl.models.backbones.lateral_adapter import LateralAdapter
-from mmmultissl.models.backbones.steps import (output_channels, step_channels,
+from mmmultissl.models.backbones.steps import (output_channels, step_shapes,
                                                steps_of)
 from mmmultissl.models.utils import recompute
 
@@ -123,7 +123,7 @@ def test_steps_are_the_forward_pass(build, x):
         assert torch.equal(got, want)
     before = snapshot(net)
     assert output_channels(net) == tuple(each.shape[1] for each in expected)
-    widths = step_channels(net)
+    widths = {name: shape[0] for name, shape in step_shapes(net).items()}
     assert set(widths) == set(steps.names)
     assert same(before, snapshot(net))
 
@@ -400,6 +400,19 @@ def test_with_frozen_false_all_columns_learn():
         assert torch.equal(value, before[key]) is key.startswith(still), key
 
 
+@pytest.mark.parametrize('output', ['last', 'all'])
+def test_every_parameter_that_learns_gets_a_gradient(output):
+    """DDP waits for all of them."""
+    net = liven(ProgressiveBackbone(
+        dict(a=column('random'), b=column('random', laterals=True), c=dict()),
+        R18, output=output, frozen=False)).train()
+    sum(x.square().sum() for x in net(torch.randn(2, 3, 64, 64))).backward()
+    for name, parameter in net.named_parameters():
+        assert (parameter.grad is not None) is parameter.requires_grad, name
+    idle = {name for name, p in net.named_parameters() if not p.requires_grad}
+    assert bool(idle) is (output == 'last')
+
+
 def test_adapters_that_no_output_needs_have_no_gradient():
     net = progressive(dict(a='random'), backbone=dict(R18, out_indices=(1, )))
     idle = [name for name, p in net.adapters.named_parameters()
@@ -413,6 +426,11 @@ def test_progressive_says_what_is_wrong(parts):
         ProgressiveBackbone(dict(a=dict()), R18, output='first')
     with pytest.raises(ValueError, match='different stages .a: conv1'):
         ProgressiveBackbone(dict(a=dict(backbone=OMNI), b=dict()), R18)
+    with pytest.raises(ValueError, match='"a" and "b" .* sizes at layer3 '
+                       r'\(4x4 and 8x8 for 64x64\)'):
+        ProgressiveBackbone(
+            dict(a=dict(backbone=R18), b=dict(
+                backbone=dict(R18, strides=(1, 2, 1, 2)))), R18)
     with pytest.raises(ValueError, match='"a" is the first column'):
         ProgressiveBackbone(dict(a=dict(laterals=True), b=dict()), R18)
     net = ProgressiveBackbone(dict(a=dict(), b=dict()), R18)

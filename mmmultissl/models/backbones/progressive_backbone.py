@@ -10,7 +10,7 @@ from torch import Tensor
 from mmmultissl.registry import MODELS
 from .columns import Column, ColumnBackbone
 from .lateral_adapter import LateralAdapter
-from .steps import Steps, step_channels, steps_of
+from .steps import Steps, step_shapes, steps_of
 
 _OUTPUTS = ('last', 'all')
 
@@ -140,9 +140,26 @@ class ProgressiveBackbone(ColumnBackbone):
                     f'{", ".join(names[self.newest])}): give all of them the '
                     'same kind of backbone.')
 
+    def _require_equal_sizes(self, shapes: Dict[str, dict]) -> None:
+        newest = shapes[self.newest]
+        for name, each in shapes.items():
+            for step, (_, *size) in each.items():
+                if size != list(newest[step][1:]):
+                    raise ValueError(
+                        f'"{name}" and "{self.newest}" of ProgressiveBackbone '
+                        f'give maps of different sizes at {step} '
+                        f'({"x".join(map(str, size))} and '
+                        f'{"x".join(map(str, newest[step][1:]))} for 64x64): '
+                        'give all columns the same strides and dilations.')
+
     def _build_adapters(self, options: dict) -> ModuleDict:
-        channels = {name: step_channels(column)
-                    for name, column in self.columns.items()}
+        shapes = {name: step_shapes(column)
+                  for name, column in self.columns.items()}
+        self._require_equal_sizes(shapes)
+        channels = {
+            name: {step: shape[0] for step, shape in each.items()}
+            for name, each in shapes.items()
+        }
         names = list(self.columns)
         adapters = {}
         for number, name in enumerate(names):
@@ -167,12 +184,20 @@ class ProgressiveBackbone(ColumnBackbone):
         return number > 0 and (laterals or name == self.newest)
 
     def _leave_out_unused(self) -> None:
-        """No gradient for adapters that no output needs: DDP would wait."""
-        if self.newest in self.adapters:
-            used = self._used_steps(steps_of(self.columns[self.newest]))
-            for step, adapter in self.adapters[self.newest].items():
-                if step not in used:
-                    adapter.requires_grad_(False)
+        """No gradient for what no output needs: DDP would wait."""
+        used = self._used_steps(steps_of(self.columns[self.newest]))
+        for name, column in self.columns.items():
+            read = used
+            if name != self.newest and not self.everything:
+                # The last step is that of the last column alone.
+                read = used[:-1]
+                for step in steps_of(column).names:
+                    if step not in read:
+                        getattr(column, step).requires_grad_(False)
+            if name in self.adapters:
+                for step, adapter in self.adapters[name].items():
+                    if step not in read:
+                        adapter.requires_grad_(False)
 
     def _used_steps(self, steps: Steps) -> Tuple[str, ...]:
         last = max(steps.names.index(steps.stages[index])

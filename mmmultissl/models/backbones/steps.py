@@ -97,24 +97,25 @@ def steps_of(backbone: nn.Module) -> Steps:
         'mmmultissl.OmniAudioNet.')
 
 
-def step_channels(backbone: nn.Module) -> Dict[str, int]:
-    """Measure how many channels each step of a backbone gives.
+def step_shapes(backbone: nn.Module) -> Dict[str, Tuple[int, int, int]]:
+    """Measure what each step of a backbone gives.
 
     Args:
         backbone (nn.Module): As in :func:`steps_of`; it stays as it is.
 
     Returns:
-        dict[str, int]: Name of the step -> channels.
+        dict[str, tuple[int]]: Name of the step -> channels, height and width
+        of its map, for an input of 64 x 64.
     """
     probe, x = _probe(backbone)
     steps = steps_of(probe)
-    channels = {}
+    shapes = {}
     with torch.no_grad():
         x = steps.prepare(x)
         for name in steps.names:
             x = steps.run(name, x)
-            channels[name] = x.size(1)
-    return channels
+            shapes[name] = tuple(x.shape[1:])
+    return shapes
 
 
 def output_channels(backbone: nn.Module) -> Tuple[int, ...]:

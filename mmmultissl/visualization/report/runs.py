@@ -2,6 +2,7 @@
 """The runs that a report is about, and what they have left on the disk."""
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
@@ -57,6 +58,25 @@ def read_scalars(path: Path) -> List[dict]:
             'curves are drawn: keep LocalVisBackend among '
             'visualizer.vis_backends of the config.')
     return [found[key] for key in sorted(found)]
+
+
+def trained_steps(path: Path, lines: Sequence[dict]) -> int:
+    """Tell how many steps a run was trained.
+
+    Args:
+        path (Path): Its work dir.
+        lines (Sequence[dict]): What it has logged.
+
+    Returns:
+        int: The iteration of its last checkpoint, which comes after the last
+        line where the length is no multiple of the logger's interval; the
+        step of the last line where checkpoints count epochs.
+    """
+    logged = max((line['step'] for line in lines), default=0)
+    pointer = path / 'last_checkpoint'
+    saved = pointer.is_file() and re.search(
+        r'iter_(\d+)\.pth$', pointer.read_text(encoding='utf-8').strip())
+    return max(logged, int(saved.group(1))) if saved else logged
 
 
 def training_seconds(lines: Sequence[dict], updates: int) -> float:

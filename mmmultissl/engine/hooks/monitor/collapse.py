@@ -15,7 +15,8 @@ class CollapseJudge:
     is high and an image's own positive is found no better than by chance. A
     high cosine alone is none: features behind a ReLU have a large common
     part, 0.99 in healthy runs with group norm. Few dimensions in use, of the
-    trunk: its effective rank. A state changes only after several
+    trunk: its effective rank, unless a positive is nearly always found (its
+    rank is below 0.1), since a common part lowers the effective rank too. A state changes only after several
     measurements in a row, and between its two thresholds nothing changes, so
     that a line is said once. All numbers are our choice: docs/monitor.md.
 
@@ -84,8 +85,10 @@ class CollapseJudge:
                         f'mean cosine of {_near_one(value)}: ' +
                         _one_point(subject, self._collapsed[name]))
             elif name == f'{TRUNK}/effective_rank':
-                if self._changed(name, value < self.rank,
-                                 value > 1.5 * self.rank, 1):
+                # A large common part lowers it too, where all is well.
+                found = numbers.get(f'{TRUNK}/positive_rank', 1.) < 0.1
+                if self._changed(name, value < self.rank and not found,
+                                 value > 1.5 * self.rank or found, 1):
                     said.append('The features have an effective rank of '
                                 f'{value:.1f}: ' +
                                 _dimensions(self._collapsed[name]))

@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Optional, Sequence
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, print_log
 from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
@@ -44,7 +44,10 @@ class EarlierTasks(Measurement):
         seed (int): Of the views, which are always the same. Defaults to 0.
 
     Raises:
-        ValueError: If a stage lacks its config or checkpoint.
+        ValueError: If a stage lacks its config or checkpoint, or one that is
+            named has a trunk of other weights. Of a run of stages such a
+            stage, before a new column, is left out: frozen, it forgets
+            nothing.
     """
 
     # Shuffling and queues gather over the processes.
@@ -85,9 +88,19 @@ class EarlierTasks(Measurement):
                 stage = dict(stage)
                 stage.setdefault('dataset', self.dataset)
                 seed_cpu(self.seed)
-                self._earlier[name] = _EarlierStage(
-                    name, stage, self.batches, self.batch_size, self.seed,
-                    device)
+                earlier = _EarlierStage(name, stage, self.batches,
+                                        self.batch_size, self.seed, device)
+                if earlier.takes(model.backbone):
+                    self._earlier[name] = earlier
+                    continue
+                problem = (f'The trunk of the stage {name} has other weights '
+                           'than the present one, so its heads cannot be put '
+                           'on it')
+                if self.stages is not None:
+                    raise ValueError(f'{problem}: leave it out of '
+                                     'earlier_tasks.stages of MonitorHook.')
+                print_log(f'{problem}; earlier_tasks leaves it out.',
+                          logger='current')
 
     def measure(self, model: MultiSSL, iteration: int) -> Numbers:
         """Put the held-out batches through the old models.
@@ -187,6 +200,14 @@ class _EarlierStage:
                            batch_size, seed)
         self.at_its_end = self.scores(None)
 
+    def takes(self, trunk: nn.Module) -> bool:
+        """Whether a trunk's weights fit, as those of new columns do not."""
+        mine, other = (
+            {key: value.shape for key, value in each.state_dict().items()
+             if hasattr(value, 'shape')}
+            for each in (self.model.backbone, trunk))
+        return mine == other
+
     @torch.no_grad()
     def scores(self, trunk: Optional[nn.Module]) -> Dict[str, float]:
         """Score a trunk with the old heads.
@@ -239,6 +260,8 @@ def _model_cfg(cfg: Config, tasks: Optional[Sequence[str]]) -> dict:
 def _read(dataset: dict, batches: int, batch_size: int,
           seed: int) -> List[dict]:
     source = SeededDataset(DATASETS.build(dataset), seed=seed)
+    # Whole batches: they count alike, and batch norm cannot do with one image.
+    batches = max(1, min(batches, len(source) // batch_size))
     rows = min(batches * batch_size, len(source))
     chosen = [i * len(source) // rows for i in range(rows)]
     return [

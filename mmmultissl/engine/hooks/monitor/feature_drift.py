@@ -47,7 +47,7 @@ class FeatureDrift(RemembersFeatures):
             dict[str, float]: ``drift/{task}/cka``, and
             ``drift/{task}/cosine`` where both have the same width.
         """
-        rows = self.memory.take()
+        rows = self.memory.rows()
         numbers = {}
         for name, trunk in rows.items():
             task, which = name.rsplit('/', 1)

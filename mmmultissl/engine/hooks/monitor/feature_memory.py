@@ -13,9 +13,11 @@ from .measurement import Measurement
 class FeatureMemory:
     """Rows of several names, of the batches right before a measurement.
 
-    It is filled by the last steps before a measurement only and emptied
-    afterwards, so the features are of nearly one moment, all other steps cost
-    nothing, and a checkpoint at a measurement holds nothing of it.
+    It is filled by the last steps before a measurement only, so the features
+    are of nearly one moment and all other steps cost nothing. Rows stay until
+    newer ones take their place: the rank and likeness of few features are
+    other numbers than those of many, and the last iteration may come soon
+    after a measurement.
 
     Args:
         length (int): Rows to gather.
@@ -50,19 +52,21 @@ class FeatureMemory:
             **rows (Tensor): Name -> features, ``(N, C)``.
         """
         for name, features in rows.items():
-            self._rows.setdefault(name, []).append(features)
+            parts = self._rows.setdefault(name, [])
+            parts.append(features)
+            while sum(map(len, parts[1:])) >= self.length:
+                del parts[0]
 
-    def take(self) -> Dict[str, Tensor]:
-        """Give all rows and forget them.
+    def rows(self) -> Dict[str, Tensor]:
+        """Give all rows.
 
         Returns:
             dict[str, Tensor]: Name -> features, at most ``length`` rows, the
             newest ones.
         """
-        rows, self._rows = self._rows, {}
         return {
             name: torch.cat(parts)[-self.length:]
-            for name, parts in rows.items()
+            for name, parts in self._rows.items()
         }
 
     def state_dict(self) -> Dict[str, Tensor]:
@@ -71,10 +75,7 @@ class FeatureMemory:
         Returns:
             dict[str, Tensor]: Name -> features.
         """
-        return {
-            name: torch.cat(parts).cpu()
-            for name, parts in self._rows.items()
-        }
+        return {name: rows.cpu() for name, rows in self.rows().items()}
 
     def load_state_dict(self, state: Dict[str, Tensor],
                         device: torch.device) -> None:

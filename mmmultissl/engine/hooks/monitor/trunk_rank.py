@@ -43,7 +43,7 @@ class TrunkRank(RemembersFeatures):
         Returns:
             dict[str, float]: ``trunk/effective_rank``.
         """
-        rows = self.memory.take().get('trunk')
+        rows = self.memory.rows().get('trunk')
         if rows is None:
             return {}
         return {'trunk/effective_rank': float(effective_rank(rows))}

@@ -7,7 +7,7 @@ from mmmultissl.comparison.comparison import Comparison
 from mmmultissl.comparison.plan import pretrain_job
 from mmmultissl.comparison.results import stage_folders, stage_name
 from ..curves import task_losses
-from ..runs import kind_of, read_scalars
+from ..runs import kind_of, read_scalars, trained_steps
 
 _MONITOR = 'monitor/'
 
@@ -119,8 +119,7 @@ def read_logs(comparison: Comparison, done: Sequence[str]) -> List[Log]:
         stages, start = [], 0
         for folder in folders:
             stages.append(read_stage(folder, start))
-            # A stage may be shorter than the logger's interval.
-            start += max((line['step'] for line in (
-                *stages[-1].lines, *stages[-1].monitor)), default=0)
+            start += trained_steps(
+                folder, (*stages[-1].lines, *stages[-1].monitor))
         logs.append(Log(name, seeds[0], stages))
     return logs
