@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from mmengine.visualization import Visualizer
 import torch
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
@@ -36,3 +37,14 @@ def own_scope():
     before = DefaultScope._instance_dict.copy()
     yield
     DefaultScope._instance_dict = before
+
+
+@pytest.fixture(autouse=True)
+def own_visualizer():
+    """Runs of one second and name share mmengine's visualizer, which draws
+    into the folder of the first, and that may be gone with its test."""
+    yield
+    kinds = [Visualizer]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        kind._instance_dict.clear()

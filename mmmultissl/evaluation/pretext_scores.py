@@ -3,6 +3,7 @@
 from typing import Dict, List, Optional, Sequence
 
 import numpy as np
+from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 
 from mmmultissl.registry import METRICS
@@ -43,7 +44,17 @@ class PretextScores(BaseMetric):
         Args:
             data_batch (dict): Not used.
             data_samples (Sequence[dict]): Of ``MultiSSL.val_step``.
+
+        Raises:
+            ValueError: If there are several processes and a batch has more
+                than one sample.
         """
+        if get_world_size() > 1 and any(
+                scores['batch_size'] != 1 for scores in data_samples):
+            raise ValueError(
+                'PretextScores cannot tell the samples by which several '
+                'processes fill up their share from others in a batch: test '
+                'with one process, or set test_dataloader.batch_size=1.')
         self.results.extend(data_samples)
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:

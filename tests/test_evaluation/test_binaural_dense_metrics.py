@@ -99,6 +99,37 @@ def test_equal_vectors_give_exactly_chance():
     assert got['retrieval/all/chance_median_rank'] == 20.5
 
 
+@pytest.mark.parametrize('lengths, min_gap', [
+    ([10] * 20 + [40] * 6, 0), ([5] * 30 + [60] * 3, 0), ([10] * 6, 25)])
+def test_equal_vectors_give_chance_in_uneven_galleries(lengths, min_gap):
+    recordings = [n for n, count in enumerate(lengths) for _ in range(count)]
+    starts = [10 * i for count in lengths for i in range(count)]
+    same = torch.nn.functional.normalize(torch.ones(len(starts), 7), dim=1)
+    got = evaluate(RetrievalRecall(min_gap=min_gap),
+                   clips(same, same, recordings, starts))
+    for gallery in ('all', 'recordings', 'recording'):
+        for name in ('R@1', 'R@5', 'R@10', 'median_rank'):
+            assert got[f'retrieval/{gallery}/sound-to-frame_{name}'] == \
+                pytest.approx(got[f'retrieval/{gallery}/chance_{name}'])
+    # By drawing: the median of ranks, each from its own gallery.
+    generator = np.random.default_rng(0)
+    sizes = [1 + sum(abs(a - b) >= min_gap and i != j
+                     for j, (s, b) in enumerate(zip(recordings, starts))
+                     if s == r)
+             for i, (r, a) in enumerate(zip(recordings, starts))]
+    drawn = np.median(generator.integers(1, np.array(sizes) + 1,
+                                         (20000, len(sizes))))
+    assert got['retrieval/recording/chance_median_rank'] == pytest.approx(
+        drawn, abs=.5)
+
+
+def test_vectors_that_are_no_numbers_are_refused():
+    sounds, frames, recordings, starts = random_clips()
+    sounds[3] = float('nan')
+    with pytest.raises(ValueError, match='vectors of 1 of 40 sounds are not'):
+        evaluate(RetrievalRecall(), clips(sounds, frames, recordings, starts))
+
+
 def test_perfect_vectors_and_fewer_clips():
     eye = torch.eye(40)
     _, _, recordings, starts = random_clips()

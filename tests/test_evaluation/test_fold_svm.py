@@ -159,3 +159,6 @@ def test_unusable_clips_are_refused():
     assert len(evaluate_folds(features, two, 'abcd', (1., ))['folds']) == 2
     with pytest.raises(ValueError, match='not finite'):
         evaluate_folds(features * torch.nan, clips, 'abcd', (1., ))
+    for cost in (0., -1., float('nan')):
+        with pytest.raises(ValueError, match='give positive, finite ones'):
+            evaluate_folds(features, clips, 'abcd', (1., cost))

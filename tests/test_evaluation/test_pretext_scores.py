@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmmultissl.evaluation import PretextScores
+from mmmultissl.evaluation import PretextScores, pretext_scores
 from mmmultissl.models import MultiSSL
 from mmmultissl.models.tasks import PretextTask
 from mmmultissl.registry import MODELS
@@ -60,6 +60,15 @@ def test_every_sample_counts_alike():
         metric.process(data, model.val_step(data))
     assert metric.evaluate(5) == {
         'ones.loss': pytest.approx(.4), 'ones.accuracy': pytest.approx(.6)}
+
+
+def test_batches_of_several_processes_are_refused(monkeypatch):
+    """Which of their samples only fill up a process's share is not known."""
+    monkeypatch.setattr(pretext_scores, 'get_world_size', lambda: 2)
+    metric = PretextScores()
+    metric.process({}, [dict(batch_size=1, accuracy=1.)])
+    with pytest.raises(ValueError, match='test with one process, or set'):
+        metric.process({}, [dict(batch_size=2, accuracy=1.)])
 
 
 def test_a_task_with_a_memory_is_refused():

@@ -241,6 +241,12 @@ def test_azimuths_are_not_rounded_in_mixed_precision():
         losses = head.loss((torch.randn(1, 4, 2, 2), ), {},
                            samples_of([137.3]))
     assert losses['error'].item() == pytest.approx(137.3, abs=1e-3)
+    radians = math.radians(137.3)
+    head = constant_azimuth_head(math.sin(radians), math.cos(radians))
+    with torch.autocast('cpu', torch.bfloat16):
+        sample, = head.predict((torch.randn(1, 4, 2, 2).bfloat16(), ), {},
+                               samples_of([0.]))
+    assert sample.pred_azimuth == pytest.approx(137.3, abs=1e-3)
 
 
 def test_unknown_azimuths_have_no_gradient():

@@ -217,8 +217,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> dict:
         classes,
         args.costs,
         progress=Progress('SVM', rounds))
-    chance = 100 * max(
-        np.bincount(known.labels, minlength=len(classes))) / len(known.labels)
+    _, first = np.unique(known.recordings, return_index=True)
+    chance = 100 * np.bincount(known.labels[first]).max() / len(first)
     print(_table(result, chance), flush=True)
     content = dict(
         result,
@@ -244,5 +244,5 @@ def _table(result: dict, chance: float) -> str:
     ]
     lines.append(f'mean {result["accuracy"]:.2f} %, standard deviation over '
                  f'folds {result["std"]:.2f}; the most frequent class has '
-                 f'{chance:.2f} % of the clips')
+                 f'{chance:.2f} % of the recordings')
     return '\n'.join(lines)

@@ -129,9 +129,12 @@ def evaluate_folds(
         true and columns of predicted classes, recordings of all folds.
 
     Raises:
-        ValueError: If costs are to be chosen with only two folds, or a
-            feature is not finite.
+        ValueError: If costs are to be chosen with only two folds, one is not
+            positive and finite, or a feature is not finite.
     """
+    if not costs or not all(0 < cost < float('inf') for cost in costs):
+        raise ValueError(f'The SVM got the costs {tuple(costs)}; give '
+                         'positive, finite ones.')
     if len(costs) > 1 and len(clips.fold_numbers) < 3:
         raise ValueError('Choosing a cost needs three folds or more; give '
                          'one cost.')
@@ -179,7 +182,8 @@ def _choose_cost(solver: BatchedLinear, sign: Tensor, clips: FoldClips,
         for fold, its in zip(inner, scores.split(len(sign))):
             predicted, truth = vote(its, clips, clips.folds == fold)
             right.append((predicted == truth).mean())
-        accuracy[cost] = np.mean(right)
+        # Equal ones stay equal in whatever order they are added up.
+        accuracy[cost] = round(float(np.mean(right)), 12)
         progress(1)
     return max(costs, key=accuracy.get)
 

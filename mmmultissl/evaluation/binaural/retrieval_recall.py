@@ -95,7 +95,8 @@ class RetrievalRecall(BaseMetric):
             ``{gallery}/queries``.
 
         Raises:
-            ValueError: If no clip has a distractor.
+            ValueError: If no clip has a distractor, or a vector is not
+                finite.
         """
         if self.max_clips is not None and len(results) > self.max_clips:
             kept = torch.linspace(0, len(results) - 1, self.max_clips)
@@ -104,6 +105,13 @@ class RetrievalRecall(BaseMetric):
         # In double precision similarities are good to more than _DECIMALS.
         sounds = torch.stack(sounds).double()
         frames = torch.stack(frames).double()
+        for vectors, name in ((sounds, 'sounds'), (frames, 'frames')):
+            broken = int((~vectors.isfinite()).any(1).sum())
+            if broken:
+                raise ValueError(
+                    f'The vectors of {broken} of {len(vectors)} {name} are '
+                    'not finite, so they cannot be ranked: check the '
+                    'checkpoint, or evaluate in float32.')
         recordings, starts = torch.tensor(recordings), torch.tensor(starts)
         metrics = {}
         for gallery in self.galleries:
@@ -114,7 +122,6 @@ class RetrievalRecall(BaseMetric):
                                                     starts)
                 ways[way] = self._figures(better, equal)
             chance = self._figures(torch.zeros_like(size), size - 1)
-            chance['median_rank'] = _median_of_uniform(size)
             for way, figures in dict(ways, chance=chance).items():
                 for name, value in figures.items():
                     metrics[f'{gallery}/{way}_{name}'] = value
@@ -161,10 +168,9 @@ class RetrievalRecall(BaseMetric):
         figures = {}
         for k in self.topk:
             # Of equal + 1 places, those up to the k-th count.
-            hit = ((k - better) / (equal + 1)).clamp(0, 1)
-            figures[f'R@{k}'] = 100 * hit.mean(dtype=torch.double).item()
-        rank = better + 1 + equal / 2
-        figures['median_rank'] = torch.quantile(rank.double(), 0.5).item()
+            hit = ((k - better).double() / (equal + 1)).clamp(0, 1)
+            figures[f'R@{k}'] = 100 * hit.mean().item()
+        figures['median_rank'] = _median_of_drawn(better, equal)
         return figures
 
 
@@ -178,12 +184,14 @@ def _middle_clips(recordings: Tensor, starts: Tensor) -> Tensor:
     return middle
 
 
-def _median_of_uniform(size: Tensor) -> float:
-    """Median of ranks drawn evenly from 1 to each of the sizes."""
-    ranks = torch.arange(1, int(size.max()) + 1)
-    sizes, count = size.unique(return_counts=True)
-    below = (torch.minimum(ranks[:, None], sizes) / sizes.double()) @ (
-        count.double() / count.sum())
+def _median_of_drawn(better: Tensor, equal: Tensor) -> float:
+    """Median of ranks drawn from those behind the better, one per query."""
+    # Chances of each rank, as steps up at the first and down after the last.
+    steps = torch.zeros(int((better + equal).max()) + 2, dtype=torch.double)
+    share = 1 / (equal + 1).double() / len(better)
+    steps.index_add_(0, better, share)
+    steps.index_add_(0, better + equal + 1, -share)
+    below = steps.cumsum(0).cumsum(0)
     low = int((below >= 0.5 - 1e-9).nonzero()[0]) + 1
     high = int((below > 0.5 + 1e-9).nonzero()[0]) + 1
     return (low + high) / 2

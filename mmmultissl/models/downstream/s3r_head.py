@@ -202,8 +202,9 @@ class S3RHead(BaseModule):
             ``(targets, 2, T)``, float32.
         """
         source = self._waves('clip', inputs)
+        # Decoded as in training; the rest needs more digits.
+        spectra = self.differences(features, inputs)
         with torch.autocast(source.device.type, enabled=False):
-            spectra = self.differences(features, inputs)
             tool = self.spectrogram
             waves = torch.istft(
                 spectra.flatten(0, 2),
