@@ -14,7 +14,7 @@ from torch import nn
 
 from mmmultissl.datasets import SeededDataset
 from mmmultissl.models.selfsup import MultiSSL
-from mmmultissl.utils.seeding import preserved_rng, seed_cpu
+from mmmultissl.utils.seeding import preserved_rng, seed_cpu, seed_step
 from .measurement import Measurement, Numbers
 
 
@@ -224,7 +224,8 @@ class _EarlierStage:
             self.model.load_state_dict(self._state)
             if trunk is not None:
                 self.model.backbone.load_state_dict(trunk.state_dict())
-            seed_cpu(self.seed + number)
+            # Batches are shuffled, and may be augmented, on the device.
+            seed_step(self.seed, 0, number)
             data = self.model.data_preprocessor(copy.copy(batch), False)
             with _moment(self._iteration):
                 losses = self.model(**data, mode='loss')
