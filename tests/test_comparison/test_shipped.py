@@ -123,7 +123,7 @@ def test_distances_and_their_weights():
         assert distil.distance.type == 'mmmultissl.' + (
             'Euclidean' if kind == 'euclidean' else 'Contrastive') + 'Distance'
         assert distil.distance.get('centre', False) == (kind == 'centred')
-        assert cfg.optim_wrapper.dtype == 'bfloat16'
+        assert cfg.optim_wrapper.type == 'mmmultissl.Bf16OptimWrapper'
         assert cfg.train_dataloader.dataset.pipeline[1].transforms[0][
             0].scale == 64
 

@@ -25,6 +25,7 @@ from torch import nn
 
 import mmmultissl.engine  # noqa: F401
 from mmmultissl.registry import RUNNERS
+from mmmultissl.utils.command_line import leave_processes
 
 LENGTH = 13  # Neither a multiple of the batch size nor of the world size.
 
@@ -321,3 +322,4 @@ if __name__ == '__main__':
         sys.argv[1],
         **{k: ast.literal_eval(v)
            for k, v in options.items()}).train()
+    leave_processes()

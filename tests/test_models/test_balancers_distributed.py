@@ -8,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmmultissl.utils.command_line import leave_processes
 
 from . import golden
 from .balancer_runs import BALANCERS, build
@@ -52,7 +53,7 @@ def work(rank, port, folder):
             rank * half, (rank + 1) * half) for name in BALANCERS
     }
     torch.save(found, folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave_processes()
 
 
 @pytest.fixture(scope='module')

@@ -18,6 +18,7 @@ from mmmultissl.models import (ForegroundAlignmentTask, FusionHead,
                                ordinal_loss)
 from mmmultissl.models.losses import share_right
 from mmmultissl.models.tasks.spatial_alignment import swap_ears
+from mmmultissl.utils.command_line import leave_processes
 
 from . import planted
 from .test_distributed import Untouched, free_port
@@ -499,7 +500,7 @@ def ddp_work(rank, port, folder):
     model = ddp_model()
     ddp_train(MMDistributedDataParallel(model), 4 * rank, 4 * rank + 4)
     torch.save(model.state_dict(), folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave_processes()
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from mmmultissl.models.backbones.lateral_adapter import LateralAdapter
 from mmmultissl.models.backbones.steps import (output_channels, step_shapes,
                                                steps_of)
 from mmmultissl.models.utils import recompute
+from mmmultissl.utils.command_line import leave_processes
 
 from . import golden
 from .test_distributed import BATCH, Untouched, free_port
@@ -612,7 +613,7 @@ def one_of_two(rank, port, folder):
     half = BATCH // 2
     train_rows(wrapped, 3, rank * half, (rank + 1) * half)
     torch.save(model.state_dict(), folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave_processes()
 
 
 def test_two_processes_equal_one(tmp_path):

@@ -14,6 +14,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from mmmultissl.models import losses as L
 from mmmultissl.registry import MODELS
+from mmmultissl.utils.command_line import leave_processes
 
 from .test_distributed import free_port
 from .test_no_host_wait import WAITING, Recorder
@@ -480,7 +481,7 @@ def work(rank, port, folder):
     half = N // 2
     found = gradients(rank * half, (rank + 1) * half)
     torch.save(found, folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave_processes()
 
 
 def test_two_gloo_processes_equal_one(tmp_path):

@@ -9,6 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmmultissl.utils.command_line import leave_processes
 
 from . import golden
 
@@ -51,7 +52,7 @@ def work(rank, port, shuffle_bn, folder):
     half = BATCH // 2
     losses = train(wrapped, STEPS, rank * half, (rank + 1) * half)
     torch.save((losses, model.state_dict()), folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave_processes()
 
 
 class Untouched(torch.nn.Module):

@@ -14,6 +14,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmmultissl.engine.backbone_weights import sha256_of
 from mmmultissl.models import MultiSSL, Teacher
 from mmmultissl.registry import MODELS
+from mmmultissl.utils.command_line import leave_processes
 
 from ..test_engine import resume_toy
 from . import golden, planted
@@ -483,7 +484,7 @@ def work(rank, port, folder):
     losses = distributed.train(MMDistributedDataParallel(model), 3,
                                4 * rank, 4 * rank + 4)
     torch.save((losses, model.state_dict()), folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave_processes()
 
 
 @pytest.mark.slow

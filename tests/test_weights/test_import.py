@@ -330,7 +330,7 @@ def test_densecl_of_the_authors_fills_both_queues(tmp_path):
     assert int(weights['tasks.dense.dense_queue._extra_state']) == 8
     assert int(weights['tasks.dense.queue._extra_state']) == 16
     # The EMA must not be overwritten by the first step.
-    assert int(weights['momentum.ema0._extra_state']) > 0
+    assert int(weights['momentum.ema0._extra_state'][0]) > 0
     assert torch.equal(weights['momentum.ema0.tasks.dense.neck.mlp2.2.bias'],
                        theirs.encoder_k[1].mlp2[2].bias)
     assert torch.equal(weights['momentum.ema0.backbone.bn1.running_var'],
