@@ -21,7 +21,8 @@ class FallbackRegistry(Registry):
     """A child registry that asks mmpretrain for the names it does not know.
 
     mmengine's root takes the prefix off before it asks a child, so that
-    ``mmmultissl.ResNet`` finds mmpretrain's as well; write ``mmpretrain.ResNet``.
+    ``mmmultissl.ResNet`` finds mmpretrain's as well; write
+    ``mmpretrain.ResNet``.
 
     Args:
         name (str): Name of the registry.

@@ -5,14 +5,14 @@ import random
 
 import numpy as np
 import pytest
-from mmengine.visualization import Visualizer
 import torch
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 # Configs read these, and somebody may have exported them.
-for _name in ('BACKBONE', 'BINAURAL_ROOT', 'COCO_FOLD', 'COCO_ROOT', 'ESC10_ROOT',
-              'VOC_ROOT'):
+for _name in ('BACKBONE', 'BINAURAL_ROOT', 'COCO_FOLD', 'COCO_ROOT',
+              'ESC10_ROOT', 'VOC_ROOT'):
     os.environ.pop(_name, None)
 
 # Small tensors: more threads only wait for each other.

@@ -4,11 +4,11 @@
 
     python tools/browse_views.py CONFIG --out views.png
 
-One row per sample: the image as it is stored, or the labels of a binaural clip,
-then each view as the networks see it, under its name and the tasks that read
-it. Of sound: left ear, right ear, and by how much they differ (orange: left is
-louder, blue: right). They are the first samples of a run with the config's
-seed.
+One row per sample: the image as it is stored, or the labels of a binaural
+clip, then each view as the networks see it, under its name and the tasks that
+read it. Of sound: left ear, right ear, and by how much they differ (orange:
+left is louder, blue: right). They are the first samples of a run with the
+config's seed.
 """
 if __name__ == '__main__':
     import explain_imports  # noqa: F401  (first: it explains the others)

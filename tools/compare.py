@@ -20,9 +20,11 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmengine.logging import MMLogger
+from show_progress import tail_of, words_for
+from step_runner import Runner, Step
 
+import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmmultissl.comparison import (Comparison, Job, Plan, Planner, allow_test,
                                    collect, plan_hash, read_comparison,
                                    summarise)
@@ -33,8 +35,6 @@ from mmmultissl.comparison.tables import (difference_lines, explanations,
                                           write_tables)
 from mmmultissl.utils.command_line import SpacedDictAction
 from mmmultissl.visualization.report.comparison import write_report
-from show_progress import tail_of, words_for
-from step_runner import Runner, Step
 
 TOOLS = Path(__file__).resolve().parent
 

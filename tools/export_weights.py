@@ -13,9 +13,9 @@ import argparse
 import os.path as osp
 from typing import Optional, Sequence
 
-import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmengine.logging import MMLogger
 
+import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmmultissl.engine.backbone_weights import sha256_of
 from mmmultissl.engine.checkpoint import load_pretrained
 from mmmultissl.utils.command_line import SpacedDictAction, read_config

@@ -11,12 +11,12 @@ if __name__ == '__main__':
 import argparse
 from typing import Optional, Sequence
 
-import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmengine.logging import MMLogger
 
+import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmmultissl.utils.command_line import SpacedDictAction, read_config
-from mmmultissl.weights import (LAYOUTS, check_paths, import_weights,
-                                in_words, write_weights)
+from mmmultissl.weights import (LAYOUTS, check_paths, import_weights, in_words,
+                                write_weights)
 
 
 def parse_args(

@@ -17,9 +17,9 @@ if __name__ == '__main__':
 import argparse
 from pathlib import Path
 
-import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmengine.logging import MMLogger
 
+import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmmultissl.engine.atomic_save import write_text_atomically
 from mmmultissl.visualization.report.binaural import (binaural_sections,
                                                       binaural_text,

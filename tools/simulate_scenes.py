@@ -21,11 +21,9 @@ from mmmultissl.datasets.binaural.simulate.scene import SceneSettings
 from mmmultissl.datasets.binaural.simulate.simulate import Simulator, simulate
 from mmmultissl.datasets.binaural.simulate.sofa import read_sofa
 from mmmultissl.datasets.binaural.simulate.sounds import sounds_of
-from mmmultissl.datasets.binaural.simulate.spherical_head import \
-    spherical_head
+from mmmultissl.datasets.binaural.simulate.spherical_head import spherical_head
 from mmmultissl.datasets.binaural.simulate.splits import KEPT_APART, SPLITS
-from mmmultissl.datasets.binaural.simulate.synthesised import \
-    SynthesisedSounds
+from mmmultissl.datasets.binaural.simulate.synthesised import SynthesisedSounds
 from mmmultissl.datasets.binaural.writer import BinauralWriter
 from mmmultissl.evaluation.svm.report import Progress
 

@@ -446,7 +446,7 @@ def _remove(path: Optional[Path]) -> None:
 
 
 class _Lines:
-    """Lines that are rewritten in place, or repeated now and then in a file."""
+    """Lines rewritten in place, or repeated now and then in a file."""
 
     def __init__(self) -> None:
         self.live = sys.stdout.isatty()

@@ -16,8 +16,7 @@ from typing import Optional, Sequence
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmmultissl.engine.checkpoint import find_latest_complete
-from mmmultissl.engine.stages import (StageProcesses, enter_group,
-                                      run_stages)
+from mmmultissl.engine.stages import StageProcesses, enter_group, run_stages
 from mmmultissl.utils.command_line import (add_common_arguments,
                                            apply_common_arguments,
                                            build_runner, leave_processes,
@@ -71,8 +70,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     args = parse_args(arguments)
     cfg = read_config(args.config)
     if cfg.get('train_cfg') is None:
-        raise ValueError(f'{args.config} has no train_cfg, so there is nothing '
-                         'to train: evaluate it with tools/test.py.')
+        raise ValueError(f'{args.config} has no train_cfg, so there is '
+                         'nothing to train: evaluate it with tools/test.py.')
     staged = bool(cfg.get('stages'))
     if args.amp and not staged:
         use_mixed_precision(cfg)

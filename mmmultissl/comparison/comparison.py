@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional, Tuple
 from mmengine.config import Config
 
 from mmmultissl.utils.command_line import read_config
+
 from .budget import Budget, budgets_of, check_budgets, share_out
 from .configs import cost_of, row_config
 from .evaluations import Column, Evaluation, make_evaluations
@@ -231,4 +232,3 @@ def read_comparison(path: str,
         train_command=tuple(train) if train else None,
         title=cfg.get('title') or 'Comparison',
         note=cfg.get('note'))
-

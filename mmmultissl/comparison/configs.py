@@ -8,8 +8,8 @@ from mmengine.config import Config
 
 from mmmultissl.models.backbones.column_overrides import (
     concat_overrides, progressive_overrides, transfer_overrides)
-from mmmultissl.utils.command_line import (check_left_out_tasks,
-                                           check_variables)
+from mmmultissl.utils.command_line import check_left_out_tasks, check_variables
+
 from .rows import Row
 
 # Loops that count updates, not passes over a data set.
@@ -64,6 +64,7 @@ def cost_of(cfg: Config, name: str,
     """
     if cfg.get('stages'):
         from mmmultissl.engine.stages import expand_stages
+
         # Stages make seeds of the seed, which is a placeholder still.
         seeded = merge(cfg, {'randomness.seed': 0})
         stages = [each for each in expand_stages(seeded, work_dir)

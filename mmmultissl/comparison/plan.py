@@ -7,6 +7,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from mmmultissl.engine.backbone_weights import COLUMNS, RANDOM
 from mmmultissl.utils.command_line import check_variables, read_config
+
 from .comparison import Comparison
 from .configs import downstream_config, merge
 from .evaluations import Evaluation

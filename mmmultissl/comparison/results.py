@@ -7,6 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 from mmmultissl.visualization.report.runs import (kind_of, read_scalars,
                                                   trained_steps,
                                                   training_seconds)
+
 from .comparison import Comparison
 from .evaluations import read_figures
 from .plan import Plan, pretrain_job

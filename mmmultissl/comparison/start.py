@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Sequence
 
 from mmmultissl.engine.atomic_save import write_text_atomically
 from mmmultissl.engine.backbone_weights import sha256_of
+
 from .comparison import Comparison
 from .configs import write_text
 from .evaluations import last_validation

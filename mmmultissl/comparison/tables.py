@@ -6,6 +6,7 @@ import json
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmmultissl.engine.atomic_save import write_text_atomically
+
 from .budget import budget_table
 from .comparison import Comparison
 from .results import Summary

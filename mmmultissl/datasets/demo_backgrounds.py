@@ -12,8 +12,8 @@ from mmmultissl.datasets.demo_shapes import vary
 
 # Blue, green, red. Grass, dry grass, sand, asphalt, soil, water, snow.
 GROUNDS = ((75., 115., 95.), (95., 130., 140.), (140., 165., 185.),
-            (112., 112., 114.), (80., 100., 125.), (140., 122., 95.),
-            (215., 212., 208.))
+           (112., 112., 114.), (80., 100., 125.), (140., 122., 95.),
+           (215., 212., 208.))
 # Overhead and at the horizon: clear, hazy, overcast, dusk.
 _SKIES = (((195., 150., 105.), (225., 212., 195.)),
           ((205., 185., 165.), (220., 218., 212.)),

@@ -16,8 +16,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from mmmultissl.datasets.demo_backgrounds import (GROUNDS, landscape,
-                                                  room)
+from mmmultissl.datasets.demo_backgrounds import GROUNDS, landscape, room
 from mmmultissl.datasets.demo_paint import (FINE, Cover, cast_shadow, draw,
                                             photograph)
 from mmmultissl.datasets.demo_things import DRAWN, clutter

@@ -8,8 +8,7 @@
 import os
 from typing import Any, Union
 
-from .atomic_save import (remove_partial, save_atomically,
-                          write_text_atomically)
+from .atomic_save import remove_partial, save_atomically, write_text_atomically
 from .latest import find_latest_complete
 from .plain import restore_histories, to_plain
 from .safe_load import (BrokenCheckpointError, MapLocation,

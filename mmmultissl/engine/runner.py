@@ -11,13 +11,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmmultissl.registry import RUNNERS
+
 from .checkpoint import (check_pretrained, find_latest_complete,
                          install_safe_loading, load_and_compare,
                          load_checkpoint, require_fit, restore_histories,
                          save_checkpoint, state_dict_of)
 from .collect import collect_checkpoint
-from .hooks import FinalValidationHook, FiniteLossHook
 from .cpu_ranks import cpu_wrapper_cfg, on_cpu, start_gloo
+from .hooks import FinalValidationHook, FiniteLossHook
 from .safe_load import MapLocation
 from .stages.start_from import start_from
 

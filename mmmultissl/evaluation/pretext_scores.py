@@ -7,6 +7,7 @@ from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 
 from mmmultissl.registry import METRICS
+
 from .block_bootstrap import block_bootstrap
 
 

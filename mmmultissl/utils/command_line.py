@@ -17,7 +17,6 @@ from mmengine.runner import Runner
 from mmmultissl.engine.safe_schemes import install_safe_loading
 from mmmultissl.utils.config_checks import check_duplicate_keys
 
-
 # Top-level keys that somebody reads after the config file has been read:
 # the runner's arguments, and what runners, hooks and tools take from `cfg`.
 _READ_FROM_CONFIG = frozenset(inspect.signature(Runner).parameters) | {

@@ -19,6 +19,7 @@ from mmmultissl.models.data_preprocessors import BinauralDataPreprocessor
 from mmmultissl.models.selfsup import EncodedViews, MultiSSL
 from mmmultissl.models.selfsup.multi_ssl import name_views
 from mmmultissl.utils.seeding import seed_step
+
 from .sound_views import label_words, map_pixels, sound_pixels
 
 _MARGIN = 10

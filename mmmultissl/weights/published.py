@@ -5,13 +5,14 @@ from typing import Dict, List, NamedTuple, Optional
 
 import torch
 from mmengine.config import Config
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmmultissl.engine.checkpoint import load_and_compare, require_fit
 from mmmultissl.models.selfsup import MultiSSL
 from mmmultissl.models.tasks import DenseCLTask, MoCoV2Task
 from mmmultissl.registry import MODELS
 from mmmultissl.version import __version__
+
 from .files import read_weights
 from .layouts import Parts, layout_of, split_parts
 from .networks import build_part, infer_resnet

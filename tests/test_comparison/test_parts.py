@@ -14,7 +14,7 @@ from mmmultissl.comparison import (Planner, gains_of, plan_hash,
 from mmmultissl.comparison.budget import budget_table
 from mmmultissl.comparison.configs import merge, write_text
 from mmmultissl.comparison.evaluations import (look_up, make_evaluations,
-                                                 read_figures)
+                                               read_figures)
 from mmmultissl.comparison.placeholders import fill, keep, rows_in
 from mmmultissl.comparison.results import seconds_of
 from mmmultissl.comparison.rows import Row, expand
@@ -23,11 +23,11 @@ from mmmultissl.comparison.statistics import difference_of, spread_of
 from mmmultissl.comparison.voc_lists import dev_images
 from mmmultissl.datasets.demo_images import write_demo_images
 from mmmultissl.evaluation.svm import read_voc_lists
-from mmmultissl.visualization.report.comparison.embedding import (
-    principal_plane)
+from mmmultissl.visualization.report.comparison.embedding import \
+    principal_plane
 from mmmultissl.visualization.report.comparison.forgetting import matrix_lines
-from mmmultissl.visualization.report.comparison.interval_plot import (
-    interval_plot)
+from mmmultissl.visualization.report.comparison.interval_plot import \
+    interval_plot
 from mmmultissl.visualization.report.comparison.logs import Log, Stage
 
 from .small import write_comparison

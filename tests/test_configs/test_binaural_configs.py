@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import (DATASETS, MODELS, OPTIM_WRAPPERS,
-                               DefaultScope)
+from mmengine.registry import DATASETS, MODELS, OPTIM_WRAPPERS, DefaultScope
 
 import mmmultissl  # noqa: F401
 from mmmultissl.datasets import BinauralWriter

@@ -16,8 +16,8 @@ from mmmultissl.models import (ConcatBackbone, ProgressiveBackbone,
 
 from ..test_detection.made_data import write_voc
 from ..test_evaluation.tiny_voc import make_tiny_voc
-from ..test_tools.test_binaural_downstream import (data,  # noqa: F401
-                                                   load_tool, options)
+from ..test_tools.test_binaural_downstream import data  # noqa: F401
+from ..test_tools.test_binaural_downstream import load_tool, options
 from .test_shipped_configs import is_known, types_in
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -12,10 +12,8 @@ from mmmultissl.datasets.binaural.convert.ambisonic_decode import (
 from mmmultissl.datasets.binaural.convert.unusable import UnusableFile
 from mmmultissl.datasets.binaural.simulate.cues import (interaural_level,
                                                         interaural_time)
-from mmmultissl.datasets.binaural.simulate.spherical_head import \
-    spherical_head
-from tests.test_datasets.media_files import (load_tool, noise, tree,
-                                             write_video)
+from mmmultissl.datasets.binaural.simulate.spherical_head import spherical_head
+from tests.test_datasets.media_files import load_tool, noise, tree, write_video
 
 RATE = 16000
 HEADINGS = (0., 90., 180., -90.)

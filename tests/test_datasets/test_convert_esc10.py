@@ -10,8 +10,7 @@ import pytest
 from mmmultissl.datasets.binaural import BinauralFolder
 from mmmultissl.datasets.binaural.convert.esc10 import (read_table,
                                                         split_of_fold)
-from tests.test_datasets.media_files import (killed_at, load_tool, noise,
-                                             tree)
+from tests.test_datasets.media_files import killed_at, load_tool, noise, tree
 
 soundfile = pytest.importorskip('soundfile')
 RATE = 8000

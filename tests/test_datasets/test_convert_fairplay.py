@@ -9,8 +9,8 @@ import pytest
 
 from mmmultissl.datasets.binaural import BinauralFolder
 from mmmultissl.datasets.binaural.convert.fairplay import read_splits
-from tests.test_datasets.media_files import (killed_at, load_tool, noise,
-                                             tree, write_video)
+from tests.test_datasets.media_files import (killed_at, load_tool, noise, tree,
+                                             write_video)
 
 soundfile = pytest.importorskip('soundfile')
 RATE = 16000

@@ -16,8 +16,8 @@ from mmmultissl.datasets.binaural.convert.checks import (side_to_mid_db,
                                                          to_int16)
 from mmmultissl.datasets.binaural.convert.media import frames_at, read_sound
 from mmmultissl.datasets.binaural.convert.unusable import UnusableFile
-from tests.test_datasets.media_files import (killed_at, load_tool, noise,
-                                             tree, write_video)
+from tests.test_datasets.media_files import (killed_at, load_tool, noise, tree,
+                                             write_video)
 
 soundfile = pytest.importorskip('soundfile')
 RATE = 16000

@@ -12,8 +12,7 @@ from mmmultissl.datasets.binaural.simulate.render import (HeadRenderer,
                                                           nearest_direction)
 from mmmultissl.datasets.binaural.simulate.room import Room, RoomRenderer
 from mmmultissl.datasets.binaural.simulate.sofa import read_sofa
-from mmmultissl.datasets.binaural.simulate.spherical_head import \
-    spherical_head
+from mmmultissl.datasets.binaural.simulate.spherical_head import spherical_head
 
 KEMAR = (Path(__file__).parents[2] / 'data' / 'binaural' / 'hrtf' /
          'mit_kemar_normal_pinna.sofa')

@@ -20,12 +20,10 @@ from mmmultissl.datasets.binaural.simulate.scene import (SceneSettings,
                                                          draw_sources)
 from mmmultissl.datasets.binaural.simulate.simulate import Simulator, simulate
 from mmmultissl.datasets.binaural.simulate.sounds import sounds_of
-from mmmultissl.datasets.binaural.simulate.spherical_head import \
-    spherical_head
+from mmmultissl.datasets.binaural.simulate.spherical_head import spherical_head
 from mmmultissl.datasets.binaural.simulate.splits import (EVERYWHERE, SPLITS,
                                                           directions_of)
-from mmmultissl.datasets.binaural.simulate.synthesised import \
-    SynthesisedSounds
+from mmmultissl.datasets.binaural.simulate.synthesised import SynthesisedSounds
 
 ROOT = Path(__file__).parents[2]
 ESC = ROOT / 'data' / 'ESC-10'

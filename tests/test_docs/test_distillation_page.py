@@ -64,7 +64,8 @@ def test_defaults_in_the_table():
         ('QueueSimilarityDistance', 'temperature', 0.2),
         ('QueueSimilarityDistance', 'teacher_temperature', 0.01),
         ('RKDDistance', 'distance_weight', 1),
-        ('RKDDistance', 'angle_weight', 2)):
+        ('RKDDistance', 'angle_weight', 2),
+    ):
         parameters = inspect.signature(getattr(losses, name)).parameters
         assert parameters[argument].default == value
         assert f'{value}' in re.search(rf'^\| `{name}`.*', PAGE, re.M)[0]

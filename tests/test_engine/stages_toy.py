@@ -13,8 +13,8 @@ from mmengine.registry import HOOKS
 from mmmultissl.engine.stages.config_text import text_of
 from mmmultissl.utils.command_line import build_runner
 
-from .resume_toy import multi_ssl, two_views
-from .resume_toy import assert_equal, make_images  # noqa: F401
+from .resume_toy import (assert_equal, make_images, multi_ssl,  # noqa: F401
+                         two_views)
 
 DISTILL = dict(
     distance=dict(type='mmmultissl.EuclideanDistance'),

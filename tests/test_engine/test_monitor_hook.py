@@ -16,8 +16,7 @@ from mmmultissl.engine.hooks import MonitorHook
 
 from ..test_evaluation.tiny_voc import make_tiny_voc
 from . import resume_toy  # noqa: F401  its StopHook
-from .monitor_toy import (assert_same_end, every, monitored, probe,
-                          run)
+from .monitor_toy import assert_same_end, every, monitored, probe, run
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,8 +17,7 @@ from mmmultissl.models import ProgressiveBackbone
 
 from ..test_evaluation.tiny_voc import make_tiny_voc
 from ..test_models import planted
-from .monitor_toy import (assert_same_end, config, every, monitored, probe,
-                          run)
+from .monitor_toy import assert_same_end, config, every, monitored, probe, run
 
 
 @pytest.fixture(scope='module')
@@ -132,7 +131,7 @@ def test_a_healthy_run_is_left_in_peace(voc, tmp_path):
         'model.tasks.densecl': None,
         'model.tasks.moco.neck': NECK
     })
-    found = monitored(tmp_path / 'run')
+    assert monitored(tmp_path / 'run')
     assert warnings_of(tmp_path / 'run') == []
 
 

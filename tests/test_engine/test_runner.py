@@ -17,6 +17,7 @@ from torch import nn
 from mmmultissl.engine.checkpoint import BrokenCheckpointError
 from mmmultissl.engine.hooks.checkpoint_hook import SafeCheckpointHook
 from mmmultissl.engine.runner import StrictRunner
+
 from .small_run import SmallData, SmallModel, small_runner
 
 ROOT = Path(__file__).parents[2]

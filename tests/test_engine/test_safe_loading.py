@@ -20,6 +20,7 @@ from mmmultissl.engine.checkpoint import (BrokenCheckpointError,
                                           install_safe_loading,
                                           load_checkpoint, load_pretrained,
                                           load_safely)
+
 from .malicious import WRITERS, Trap, write_trap
 from .small_run import Encoder, SmallModel, small_runner
 

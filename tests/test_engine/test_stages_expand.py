@@ -168,8 +168,10 @@ def test_teachers(teacher, tasks, prefix):
             checkpoint=paths[number],
             sha256=None,
             prefix=prefix)
-    done = pinned(third, {1: ('/x/1.pth', '1' * 64), 2: ('/x/2.pth',
-                                                        '2' * 64)})
+    done = pinned(third, {
+        1: ('/x/1.pth', '1' * 64),
+        2: ('/x/2.pth', '2' * 64)
+    })
     for name, number in tasks.items():
         teacher = done.model.tasks[name].teacher
         assert teacher.checkpoint == f'/x/{number}.pth'

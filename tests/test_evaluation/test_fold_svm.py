@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmmultissl.evaluation.binaural.fold_svm import (FoldClips,
-                                                     evaluate_folds,
+from mmmultissl.evaluation.binaural.fold_svm import (FoldClips, evaluate_folds,
                                                      standardise, vote)
 
 CLASSES, FOLDS = 4, 4

@@ -12,8 +12,8 @@ import torch
 from mmengine.config import Config
 from mmpretrain.models import ResNet
 
-from mmmultissl.evaluation.svm.report import Progress
 from mmmultissl.evaluation.svm import MMSELFSUP_COSTS
+from mmmultissl.evaluation.svm.report import Progress
 from mmmultissl.evaluation.voc07 import make_protocol, use_preset
 from mmmultissl.evaluation.voc07.command import evaluation_config
 

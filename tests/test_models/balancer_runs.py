@@ -4,6 +4,7 @@ import torch
 
 from mmmultissl.models.tasks import PretextTask
 from mmmultissl.registry import MODELS
+
 from . import golden
 
 LOSS_LEVEL = dict(

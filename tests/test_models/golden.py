@@ -4,7 +4,7 @@ import copy
 
 import torch
 from mmengine.logging import MessageHub
-from mmpretrain.models import BarlowTwins, BYOL, DenseCL, MoCo, SimSiam
+from mmpretrain.models import BYOL, BarlowTwins, DenseCL, MoCo, SimSiam
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 
 from mmmultissl.models import MultiSSL

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmmultissl.models.balancers import GradientBalancer
+
 from . import golden
 from .balancer_runs import BALANCERS, GRADIENT_LEVEL, TASKS, build
 from .test_no_host_wait import WAITING, Recorder

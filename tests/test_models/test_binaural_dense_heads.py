@@ -13,8 +13,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from mmmultissl.evaluation.binaural import (RetrievalRecall, S3RDistance,
                                             SemanticIoU)
-from mmmultissl.models import (BinauralDownstream, OmniAudioNet,
-                               RetrievalHead, S3RHead, SemanticHead)
+from mmmultissl.models import (BinauralDownstream, OmniAudioNet, RetrievalHead,
+                               S3RHead, SemanticHead)
 from mmmultissl.models.downstream import semantic_head
 from tests.test_models import planted
 

@@ -13,9 +13,8 @@ from torch import nn
 
 from mmmultissl.models import (ForegroundAlignmentTask, FusionHead,
                                LayoutEmbedding, SpatialAlignmentTask,
-                               TemporalGapTask, binary_matching,
-                               hard_info_nce, margin_matching, ordinal_class,
-                               ordinal_loss)
+                               TemporalGapTask, binary_matching, hard_info_nce,
+                               margin_matching, ordinal_class, ordinal_loss)
 from mmmultissl.models.losses import share_right
 from mmmultissl.models.tasks.spatial_alignment import swap_ears
 from mmmultissl.utils.command_line import leave_processes

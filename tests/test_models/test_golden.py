@@ -5,6 +5,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from mmmultissl.models.selfsup import multi_ssl
+
 from . import golden
 
 PEERS = dict(

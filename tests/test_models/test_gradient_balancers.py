@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from mmmultissl.models.balancers import (CAGrad, GradientSum, GradNorm,
-                                         GradNormScale, GradVac, IMTLG, MGDA,
+from mmmultissl.models.balancers import (IMTLG, MGDA, CAGrad, GradientSum,
+                                         GradNorm, GradNormScale, GradVac,
                                          PCGrad)
 from mmmultissl.models.balancers.base import GradientBalancer
 from mmmultissl.models.balancers.cagrad import cagrad_weights

@@ -8,6 +8,7 @@ from mmmultissl.models.balancers import GradientBalancer
 from mmmultissl.models.selfsup.gradient_fork import fork, gram_matrix
 from mmmultissl.models.tasks import PretextTask
 from mmmultissl.registry import MODELS
+
 from . import golden
 
 TWO = dict(moco=golden.moco_task(), densecl=golden.densecl_task())

@@ -7,9 +7,9 @@ import torch
 
 from mmmultissl.models.balancers import (DynamicTaskPrioritisation,
                                          DynamicWeightAverage, GeometricMean,
-                                         RandomLossWeights,
-                                         UncertaintyWeights)
+                                         RandomLossWeights, UncertaintyWeights)
 from mmmultissl.models.utils import RingQueue
+
 from . import golden
 
 NAMES = ['a', 'b', 'c']

@@ -8,6 +8,7 @@ import torch.nn as nn
 from mmengine.model import ExponentialMovingAverage
 
 from mmmultissl.models import MomentumEncoder, MomentumSchedule
+
 from . import golden
 
 

@@ -13,10 +13,8 @@ import torch
 import mmmultissl  # noqa: F401
 from mmmultissl.datasets.binaural.simulate.scene import SceneSettings
 from mmmultissl.datasets.binaural.simulate.simulate import Simulator, simulate
-from mmmultissl.datasets.binaural.simulate.spherical_head import \
-    spherical_head
-from mmmultissl.datasets.binaural.simulate.synthesised import \
-    SynthesisedSounds
+from mmmultissl.datasets.binaural.simulate.spherical_head import spherical_head
+from mmmultissl.datasets.binaural.simulate.synthesised import SynthesisedSounds
 from mmmultissl.datasets.binaural.writer import BinauralWriter
 from mmmultissl.registry import METRICS
 from mmmultissl.utils.command_line import read_config
@@ -24,6 +22,7 @@ from mmmultissl.visualization import ears
 from mmmultissl.visualization.report.binaural import (frames, results,
                                                       retrieval, runs,
                                                       semantic, sound)
+
 from .test_report import DEMO, Reader, leave_training, report
 
 RATE = 16000

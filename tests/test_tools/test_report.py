@@ -20,8 +20,8 @@ from mmmultissl.engine.checkpoint import save_checkpoint
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.command_line import read_config
 from mmmultissl.visualization.report import (correspondence, curves,
-                                             detections, neighbours, runs,
-                                             svg, table, tracked_view)
+                                             detections, neighbours, runs, svg,
+                                             table, tracked_view)
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / 'configs' / 'demo'

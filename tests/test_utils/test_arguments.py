@@ -22,7 +22,8 @@ def test_a_mistyped_argument_names_the_similar_one():
             ValueError,
             match=r'Task "a" \(Thing\) has no argument "momentun": did you '
             'mean momentum.*takes size, momentum'):
-        check_arguments(Thing, dict(type='Thing', size=1, momentun=1), 'Task "a"')
+        check_arguments(Thing, dict(type='Thing', size=1, momentun=1),
+                        'Task "a"')
     with pytest.raises(ValueError, match='has no argument "zzz": It takes'):
         check_arguments(Thing, dict(size=1, zzz=1), 'Task "a"')
 

@@ -163,7 +163,8 @@ def test_a_task_left_out_in_a_file_must_be_inherited(tmp_path):
     command_line.read_config(str(grandchild)).dump(str(whole))
     assert command_line.read_config(str(whole)).model.tasks == dict(
         moco=None, densecl=dict())
-    child.write_text('_base_ = "base.py"\nmodel = dict(tasks=dict(mocco=None))')
+    child.write_text(
+        '_base_ = "base.py"\nmodel = dict(tasks=dict(mocco=None))')
     with pytest.raises(
             ValueError, match='child.py leaves out the task "mocco" by None, '
             'but what it inherits has moco, densecl'):

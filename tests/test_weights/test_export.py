@@ -11,8 +11,7 @@ import torchvision
 from mmpretrain.models import ResNet, ResNetV1d, ResNeXt
 from torch import nn
 
-from mmmultissl.engine.checkpoint import (BrokenCheckpointError,
-                                          save_checkpoint)
+from mmmultissl.engine.checkpoint import BrokenCheckpointError, save_checkpoint
 from mmmultissl.weights import export, export_backbone, import_weights
 from mmmultissl.weights.timm_names import from_timm, to_timm
 

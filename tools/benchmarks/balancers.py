@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Callable, Dict, List
 
 import torch
+from mmengine.logging import MMLogger
 from torch import Tensor
 
 import mmmultissl  # noqa: F401
-from mmengine.logging import MMLogger
 
 sys.path.insert(0, str(Path(__file__).parent))
 from step_time import timed  # noqa: E402

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from mmmultissl.registry import MODELS
 
-
 Precision = Callable[[], ContextManager]
 
 # What each of ours changes in the config's model.

@@ -20,11 +20,10 @@ from typing import List, Sequence
 
 import numpy as np
 
-from mmmultissl.datasets.binaural.simulate.scene import (SceneSettings,
-                                                         Source, draw_sources)
+from mmmultissl.datasets.binaural.simulate.scene import (SceneSettings, Source,
+                                                         draw_sources)
 from mmmultissl.datasets.binaural.simulate.splits import SPLITS
-from mmmultissl.datasets.binaural.simulate.synthesised import \
-    SynthesisedSounds
+from mmmultissl.datasets.binaural.simulate.synthesised import SynthesisedSounds
 
 _ROTATIONS = (90., 180., 270.)
 

@@ -5,8 +5,8 @@
 
 All contenders take turns in one process, so a busy moment of the machine hits
 each of them; read the ratios. Memory is the peak of a process of its own.
-On a CPU all keep freed memory while time is measured, as PretrainLoop does, and
-none does while memory is.
+On a CPU all keep freed memory while time is measured, as PretrainLoop does,
+and none does while memory is.
 """
 import argparse
 import json
@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 
 import mmmultissl  # noqa: F401
-from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parent))
 import contenders  # noqa: E402

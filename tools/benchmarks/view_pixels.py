@@ -12,13 +12,13 @@ import argparse
 from typing import Dict, List
 
 import cv2
+import data_time
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.registry import DATASETS, DefaultScope
 
-import data_time
 from mmmultissl.datasets import SeededDataset
 from mmmultissl.datasets.transforms import pillow_arithmetic
 from mmmultissl.models.data_preprocessors.deferred_views import finish

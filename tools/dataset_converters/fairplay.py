@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 from typing import Optional, Sequence
 
-from mmmultissl.datasets.binaural.convert.arguments import (
-    add_clip_arguments, clip_settings, converted, make_parser)
+from mmmultissl.datasets.binaural.convert.arguments import (add_clip_arguments,
+                                                            clip_settings,
+                                                            converted,
+                                                            make_parser)
 from mmmultissl.datasets.binaural.convert.fairplay import find_clips
 from mmmultissl.datasets.binaural.convert.job import run
 from mmmultissl.datasets.binaural.writer import BinauralWriter

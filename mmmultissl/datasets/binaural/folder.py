@@ -8,9 +8,8 @@ from typing import Any, Dict, List, Union
 
 import numpy as np
 
-from mmmultissl.datasets.binaural.columns import (COLUMNS, FORMAT,
-                                                  INDEX_FILE, INFO_FILE,
-                                                  parse_row)
+from mmmultissl.datasets.binaural.columns import (COLUMNS, FORMAT, INDEX_FILE,
+                                                  INFO_FILE, parse_row)
 from mmmultissl.datasets.unreadable import UnreadableSampleError
 
 # Maps that stay open per process; Linux allows about 65,000.

@@ -11,10 +11,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from mmmultissl.datasets.binaural.columns import (COLUMNS, FORMAT,
-                                                  INDEX_FILE, INFO_FILE,
-                                                  SKIPPED_FILE, format_row,
-                                                  parse_row)
+from mmmultissl.datasets.binaural.columns import (COLUMNS, FORMAT, INDEX_FILE,
+                                                  INFO_FILE, SKIPPED_FILE,
+                                                  format_row, parse_row)
 
 _JOURNAL = '.unfinished.jsonl'
 _SKIPPED_COLUMNS = ('file', 'reason', 'recording')

@@ -7,6 +7,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 
 from mmmultissl.registry import HOOKS
+
 from ..atomic_save import write_text_atomically
 
 

@@ -3,7 +3,6 @@
 import copy
 from typing import Optional, Sequence, Union
 
-import torch
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper

@@ -10,9 +10,8 @@ from torch.utils.data import DataLoader
 
 from mmmultissl.engine.backbone_weights import fill_backbone
 from mmmultissl.evaluation.svm.report import in_words
-from mmmultissl.evaluation.voc07 import (PROBES, evaluate_voc07,
-                                         make_protocol, metrics_of,
-                                         use_preset)
+from mmmultissl.evaluation.voc07 import (PROBES, evaluate_voc07, make_protocol,
+                                         metrics_of, use_preset)
 from mmmultissl.registry import LOOPS
 
 

@@ -12,6 +12,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from mmengine.config import Config
 
 from mmmultissl.utils.seeding import hash_ints
+
 from .spec import have, read_stage, share_updates, stage_order
 
 #: The keys of a config that make it one of stages.

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 
 from ..atomic_save import write_text_atomically
 
+
 @dataclass
 class Record:
     """A finished stage: the content of ``stage.json``.

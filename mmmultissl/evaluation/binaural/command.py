@@ -19,6 +19,7 @@ from mmmultissl.datasets.binaural.columns import INFO_FILE
 from mmmultissl.engine.backbone_weights import fill_backbone
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.command_line import SpacedDictAction, read_config
+
 from ..svm.features import FrozenEncoder, extract_features
 from ..svm.report import (Progress, format_choices, in_words, versions,
                           write_json)

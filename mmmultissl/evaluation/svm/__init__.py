@@ -5,8 +5,7 @@ from mmmultissl.evaluation.svm.features import (FrozenEncoder,
                                                 extract_features,
                                                 extract_stages, pool_features)
 from mmmultissl.evaluation.svm.full import evaluate_svm
-from mmmultissl.evaluation.svm.low_shot import (LowShotProtocol,
-                                                draw_low_shot,
+from mmmultissl.evaluation.svm.low_shot import (LowShotProtocol, draw_low_shot,
                                                 evaluate_low_shot)
 from mmmultissl.evaluation.svm.protocol import (MMSELFSUP_COSTS, VISSL_COSTS,
                                                 SVMProtocol, normalize,

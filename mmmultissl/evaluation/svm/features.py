@@ -2,8 +2,8 @@
 """From a backbone and images to one vector per image and stage."""
 import math
 from contextlib import contextmanager
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, \
-    Sequence, Tuple, Union
+from typing import (Callable, Dict, Iterable, Iterator, List, Optional,
+                    Sequence, Tuple, Union)
 
 import torch
 from mmengine.dist import all_gather_object

@@ -9,6 +9,7 @@ from typing import Dict, Optional, TextIO
 
 from mmengine.dist import is_main_process
 
+
 class Progress:
     """One line with the part done and the time left.
 

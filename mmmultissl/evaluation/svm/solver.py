@@ -220,7 +220,7 @@ class BatchedLinear:
             residual[cheap] -= _times_hessian(samples, curvature[cheap],
                                               step[cheap])
         live = torch.arange(len(grad), device=grad.device)
-        direction = power = None
+        direction = power = diagonal = None
         for _ in range(_MAX_CG):
             todo = residual.norm(dim=1) > goal[live]
             if not todo.any():

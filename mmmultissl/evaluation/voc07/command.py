@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmmultissl.engine.backbone_weights import fill_backbone
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.command_line import SpacedDictAction, read_config
+
 from ..svm.features import POOLS
 from ..svm.report import in_words
 from .protocol import PRESETS, PROBES, make_protocol, use_preset

@@ -59,8 +59,8 @@ class VOC07Protocol:
         """
         words = {
             'preset': self.preset +
-                      (', but for ' + ', '.join(self.overridden)
-                       if self.overridden else ''),
+            (', but for ' + ', '.join(self.overridden)
+             if self.overridden else ''),
             'pooling': f'{self.pool}: {POOLS[self.pool]}',
             'features': 'each image\'s vector divided by (its L2 norm + '
                         '1e-05), float64',

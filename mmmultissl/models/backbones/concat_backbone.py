@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .columns import ColumnBackbone
 from .steps import output_channels
 

@@ -6,6 +6,7 @@ import torch.nn as nn
 from mmcv.cnn import ConvModule
 
 from mmmultissl.registry import MODELS
+
 from .staged import StagedBackbone
 
 

@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .staged import StagedBackbone
 
 

@@ -8,6 +8,7 @@ from mmengine.model import ModuleDict
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .columns import Column, ColumnBackbone
 from .lateral_adapter import LateralAdapter
 from .steps import Steps, step_shapes, steps_of

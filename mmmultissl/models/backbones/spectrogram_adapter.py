@@ -120,8 +120,8 @@ def _replace_first_conv(backbone: nn.Module, in_channels: int) -> None:
     name, old = next(((name, module)
                       for name, module in backbone.named_modules()
                       if isinstance(module, nn.Conv2d)), (None, None))
-    if old is None or old.groups != 1 or old.in_channels not in (_RGB,
-                                                                in_channels):
+    wanted = (_RGB, in_channels)
+    if old is None or old.groups != 1 or old.in_channels not in wanted:
         what = 'no 2-D convolution' if old is None else (
             f'a first convolution of {old.in_channels} channels in '
             f'{old.groups} groups')

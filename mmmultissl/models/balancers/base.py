@@ -151,8 +151,8 @@ class GradientBalancer(Balancer):
     leave them alone. A Gram matrix that is not finite (a gradient scaler that
     has gone too far, and will skip the step) or zero gives a plain sum and
     changes no state; so do weights, or a state, that would not be finite (of
-    a loss that overflowed). A task alone has the weight 1, and one that sends no
-    gradient is left out of the reckoning.
+    a loss that overflowed). A task alone has the weight 1, and one that sends
+    no gradient is left out of the reckoning.
 
     The weights of the step before are logged as ``{task}.trunk_weight``.
     """

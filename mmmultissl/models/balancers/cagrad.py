@@ -6,6 +6,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import GradientBalancer
 from .gram import norms
 from .min_norm import min_norm_weights, vectors_of

@@ -1,11 +1,12 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Weights by how well the tasks are solved."""
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Union
 
 import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import LossBalancer, TaskLosses, mean_over_ranks
 
 

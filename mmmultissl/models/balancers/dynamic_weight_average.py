@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import LossBalancer, TaskLosses
 from .step_counter import StepCounter
 

@@ -3,6 +3,7 @@
 from typing import Dict, List, Optional
 
 from mmmultissl.registry import MODELS
+
 from .base import Balancer, TaskLosses
 
 

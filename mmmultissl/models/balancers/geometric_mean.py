@@ -1,9 +1,9 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """The geometric mean of the losses."""
-import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import LossBalancer, TaskLosses
 
 

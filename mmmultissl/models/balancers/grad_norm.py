@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import GradientBalancer, TaskLosses
 from .gram import norms
 from .step_counter import StepCounter

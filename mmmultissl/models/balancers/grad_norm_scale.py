@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import GradientBalancer
 from .gram import norms, sum_to_count
 

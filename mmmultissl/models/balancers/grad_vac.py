@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .gram import norms
 from .random_order import RandomOrderBalancer
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import GradientBalancer
 from .gram import norms
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import GradientBalancer, TaskLosses
 from .gram import norms, sum_to_count
 from .min_norm import min_norm_weights, vectors_of

@@ -6,6 +6,7 @@ import torch
 import torch.nn as nn
 
 from mmmultissl.registry import MODELS
+
 from .base import Balancer, TaskLosses
 
 

@@ -1,6 +1,5 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-from .binaural_augment import (AddNoise, LeftRightSwap, SharedGain,
-                               SpecAugment)
+from .binaural_augment import AddNoise, LeftRightSwap, SharedGain, SpecAugment
 from .binaural_preprocessor import BinauralDataPreprocessor
 from .cue_removal import (EvenBands, MeanOfEars, PermutedField,
                           ShuffledPictures, ShuffledShifted)

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmmultissl.datasets.transforms.pillow_arithmetic import (
-    CONTRAST, HUE, SATURATION, box_kernel)
+from mmmultissl.datasets.transforms.pillow_arithmetic import (CONTRAST, HUE,
+                                                              SATURATION,
+                                                              box_kernel)
 
 # ITU-R 601-2 in the order blue, green, red, with Pillow's 16 bits.
 _LUMINANCE = (7471 / 65536, 38470 / 65536, 19595 / 65536)

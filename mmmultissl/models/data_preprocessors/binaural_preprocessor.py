@@ -10,6 +10,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .binaural_augment import joint_rms
 
 _FULL_SCALE = 2.**15

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .binaural_augment import BinauralAugment, Samples, Views
 
 

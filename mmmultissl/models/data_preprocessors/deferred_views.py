@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmmultissl.datasets.transforms import drawn_view
 from mmmultissl.registry import MODELS
+
 from . import batched_augment
 
 

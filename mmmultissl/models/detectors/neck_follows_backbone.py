@@ -7,6 +7,7 @@ import torch.nn as nn
 from mmengine.logging import print_log
 
 from mmmultissl.registry import MODELS
+
 from ..backbones.steps import output_channels
 
 

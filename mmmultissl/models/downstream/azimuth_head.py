@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .binaural_downstream import Features
 from .pooling import PooledMap
 

@@ -10,6 +10,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ..heads import LayoutEmbedding
 from .pooling import PooledMap
 

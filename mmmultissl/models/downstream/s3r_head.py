@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .pooling import PooledMap
 
 _EARS = 2

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.arguments import check_arguments
+
 from ..balancers.base import GradientBalancer, TaskLosses
 from ..tasks.base import PretextTask
 from ..utils import RingQueue

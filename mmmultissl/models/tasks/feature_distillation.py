@@ -10,6 +10,7 @@ from torch import Tensor
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.arguments import check_arguments
 from mmmultissl.utils.seeding import preserved_cpu_rng, seed_cpu
+
 from ..selfsup.encoded_views import Features, TaskViews
 from .base import PretextTask
 from .teacher import Teacher

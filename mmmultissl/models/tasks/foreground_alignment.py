@@ -5,6 +5,7 @@ from typing import Dict, Optional
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ..losses import hard_info_nce, margin_matching
 from ..selfsup.encoded_views import TaskViews
 from .audio_visual import AudioVisualTask

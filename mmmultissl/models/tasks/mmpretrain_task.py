@@ -8,10 +8,10 @@ from mmpretrain.models.utils import CosineEMA
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ..selfsup.encoded_views import Features, TaskViews
 from ..selfsup.momentum_encoder import MomentumSchedule
 from .base import PretextTask
-
 
 _CHANGES_INPUT = (
     'The algorithm of an MMPretrainTask changes its input before the backbone '

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ..losses import row_similarity
 from ..selfsup.encoded_views import TaskViews
 from ..utils import RingQueue

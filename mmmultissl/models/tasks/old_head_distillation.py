@@ -9,6 +9,7 @@ from mmengine.model import ModuleDict
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ..losses import KDDistance
 from ..selfsup.encoded_views import EncodedViews, Features, TaskViews
 from .base import PretextTask

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ..losses import hard_info_nce
 from ..selfsup.encoded_views import TaskViews
 from .audio_visual import AudioVisualTask

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.arguments import check_arguments
+
 from ..utils import RingQueue
 
 _SHA256 = re.compile('[0-9a-fA-F]{64}')

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ..heads import FusionHead
 from ..losses import ordinal_class, ordinal_loss
 from ..selfsup.encoded_views import TaskViews

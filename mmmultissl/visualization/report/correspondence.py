@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from mmmultissl.models.tasks.densecl import match_cells, unit_cells
+
 from .encoders import last_maps
 from .page import Section, paragraphs, table
 from .pictures import data_uri, read_image

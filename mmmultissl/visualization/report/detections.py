@@ -10,6 +10,7 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.model import BaseModel
 
 from mmmultissl.engine.runner import StrictRunner
+
 from .page import Section, paragraphs
 from .pictures import data_uri, read_image
 from .runs import Run, WorkDir

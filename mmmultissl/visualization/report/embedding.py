@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .page import Section, colour_key, paragraphs
 from .pictures import Thumbnails
-from .svg import colour, scatter_plot
 from .shown_images import ShownImage
+from .svg import colour, scatter_plot
 
 _MOST = 500
 _COLOURS = 8

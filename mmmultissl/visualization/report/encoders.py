@@ -15,6 +15,7 @@ from mmmultissl.engine.backbone_weights import RANDOM, fill_backbone
 from mmmultissl.evaluation.svm.features import extract_features
 from mmmultissl.evaluation.voc07.command import evaluation_config
 from mmmultissl.registry import MODELS
+
 from .runs import Run
 
 
@@ -43,7 +44,7 @@ def load_encoder(run: Run, config: Config) -> BaseModel:
 
 
 def shown_features(model: BaseModel, config: Config, data_root: str, size: int,
-                  progress: Callable[[int], None]) -> Tensor:
+                   progress: Callable[[int], None]) -> Tensor:
     """Compute the pooled features of VOC's test images.
 
     Args:

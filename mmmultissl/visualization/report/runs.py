@@ -8,8 +8,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from mmengine.config import Config
 
-from mmmultissl.engine.checkpoint import (find_latest_complete,
-                                          load_checkpoint)
+from mmmultissl.engine.checkpoint import find_latest_complete, load_checkpoint
 
 PRETRAINING, EVALUATION, DETECTION = 'pretrain', 'voc07.json', 'detect'
 RANDOM = 'random'

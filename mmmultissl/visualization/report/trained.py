@@ -5,6 +5,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from mmmultissl.engine.checkpoint import (load_and_compare, load_checkpoint,
                                           require_fit, state_dict_of)
+
 from .runs import WorkDir
 
 

@@ -7,6 +7,7 @@ from mmengine.utils import mkdir_or_exist
 
 from mmmultissl.engine.atomic_save import write_text_atomically
 from mmmultissl.evaluation.svm.report import Progress, versions
+
 from .correspondence import correspondence_section
 from .curves import curves_section
 from .detections import detections_section
@@ -47,7 +48,7 @@ def image_sections(runs: Sequence[Run], data_root: str,
         own = run.pretraining.config if run.pretraining else config
         encoders[run.name] = load_encoder(run, own)
         features[run.name] = shown_features(encoders[run.name], own, data_root,
-                                           size, done)
+                                            size, done)
     sections = [results_section(runs), curves_section(runs)]
     for make in (lambda: embedding_section(features, images, thumbnails),
                  lambda: neighbours_section(features, images, thumbnails),

@@ -1,7 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """From the sound and the pictures of one source to a recording."""
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, \
-    Tuple
+from typing import (Callable, Iterator, List, NamedTuple, Optional, Sequence,
+                    Tuple)
 
 import numpy as np
 

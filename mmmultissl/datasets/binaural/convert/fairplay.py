@@ -13,8 +13,8 @@ import json
 import re
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, \
-    Sequence, Tuple
+from typing import (Dict, Iterable, Iterator, List, NamedTuple, Optional,
+                    Sequence, Tuple)
 
 import numpy as np
 

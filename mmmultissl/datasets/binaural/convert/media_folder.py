@@ -198,14 +198,16 @@ def read_file(path: Path, name: str, settings: ClipSettings,
     samples, rate, start = read_any_sound(path)
     channels.check(samples)
     pairs = channels.to_pairs(resampler(samples, rate))
+
+    def pictures_at(times):
+        # The clips count from the first sample, the pictures on the file's
+        # clock.
+        return frames_at(path, [start + time for time in times],
+                         settings.height)
+
     pictures = None
     if path.suffix.lower() in VIDEO_SUFFIXES and has_pictures(path):
-
-        def pictures(times):
-            # The clips count from the first sample, the pictures on the
-            # file's clock.
-            return frames_at(path, [start + time for time in times],
-                             settings.height)
+        pictures = pictures_at
 
     return assemble(name, pairs, pictures, settings, channels.headings,
                     **columns)

@@ -10,8 +10,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from mmmultissl.datasets.binaural.simulate.panorama import (Emblem,
-                                                            paint_emblem)
+from mmmultissl.datasets.binaural.simulate.panorama import Emblem, paint_emblem
 from mmmultissl.datasets.binaural.simulate.sounds import Sound
 from mmmultissl.datasets.binaural.simulate.splits import (SPLITS, Directions,
                                                           directions_of)

@@ -6,6 +6,7 @@ from typing import Optional, Tuple
 from torch import Tensor
 
 from mmmultissl.models.selfsup import MultiSSL
+
 from .alignment_uniformity import (alignment, alignment_of_similarities,
                                    uniformity)
 from .measurement import Measurement, Numbers

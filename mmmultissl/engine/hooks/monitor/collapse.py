@@ -16,8 +16,9 @@ class CollapseJudge:
     high cosine alone is none: features behind a ReLU have a large common
     part, 0.99 in healthy runs with group norm. Few dimensions in use, of the
     trunk: its effective rank, unless a positive is nearly always found (its
-    rank is below 0.1), since a common part lowers the effective rank too. A state changes only after several
-    measurements in a row, and between its two thresholds nothing changes, so
+    rank is below 0.1), since a common part lowers the effective rank too. A
+    state changes only after several measurements in a row, and between its two
+    thresholds nothing changes, so
     that a line is said once. All numbers are our choice: docs/monitor.md.
 
     Args:

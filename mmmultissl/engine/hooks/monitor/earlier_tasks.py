@@ -15,6 +15,7 @@ from torch import nn
 from mmmultissl.datasets import SeededDataset
 from mmmultissl.models.selfsup import MultiSSL
 from mmmultissl.utils.seeding import preserved_rng, seed_cpu, seed_step
+
 from .measurement import Measurement, Numbers
 
 
@@ -173,8 +174,8 @@ class _EarlierStage:
     def __init__(self, name: str, stage: dict, batches: int, batch_size: int,
                  seed: int, device: torch.device) -> None:
         from mmmultissl.engine.checkpoint import (load_and_compare,
-                                                  load_checkpoint,
-                                                  require_fit, state_dict_of)
+                                                  load_checkpoint, require_fit,
+                                                  state_dict_of)
         cfg = stage['config']
         cfg = Config.fromfile(cfg) if isinstance(cfg, str) else Config(cfg)
         self.seed = seed

@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """How far the encoder has moved from its frozen teachers."""
 from mmmultissl.models.selfsup import MultiSSL
+
 from .feature_memory import RemembersFeatures
 from .measurement import Numbers
 from .similarity import linear_cka, paired_cosine

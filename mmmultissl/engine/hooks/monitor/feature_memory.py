@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.models.selfsup import MultiSSL
+
 from .measurement import Measurement
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mmmultissl.models.selfsup import MomentumEncoder, MultiSSL
 from mmmultissl.utils.seeding import preserved_rng
+
 from .measurement import Measurement, Numbers
 from .step import Step, queues_of
 

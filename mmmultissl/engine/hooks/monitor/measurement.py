@@ -3,6 +3,7 @@
 from typing import Dict, Optional
 
 from mmmultissl.models.selfsup import MultiSSL
+
 from .step import Step
 
 Numbers = Dict[str, float]

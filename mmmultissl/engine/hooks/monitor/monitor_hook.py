@@ -13,6 +13,7 @@ from mmmultissl.utils.arguments import check_arguments
 # What measures imports the models, which may be importing us: see __init__.
 if TYPE_CHECKING:
     from mmmultissl.models.selfsup import MultiSSL
+
     from .measurement import Measurement, Numbers
 
 # Says what the cosine says, on another scale.

@@ -5,6 +5,7 @@ from typing import Optional, Sequence
 import torch
 
 from mmmultissl.models.selfsup import MultiSSL
+
 from .measurement import Measurement, Numbers
 from .probe import Probe
 

@@ -6,6 +6,7 @@ from mmengine.dist import get_world_size
 
 from mmmultissl.models.selfsup import MultiSSL
 from mmmultissl.models.utils import RingQueue
+
 from .measurement import Measurement, Numbers
 from .step import queues_of
 

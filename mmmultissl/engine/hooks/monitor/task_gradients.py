@@ -12,6 +12,7 @@ from torch import Tensor
 from mmmultissl.models.balancers import GradientBalancer
 from mmmultissl.models.selfsup import EncodedViews, MultiSSL
 from mmmultissl.models.selfsup.gradient_fork import gram_matrix
+
 from .measurement import Measurement, Numbers
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Effective rank of the trunk's features over several batches."""
 from mmmultissl.models.selfsup import MultiSSL
+
 from .effective_rank import effective_rank
 from .feature_memory import RemembersFeatures
 from .measurement import Numbers

@@ -7,6 +7,7 @@ from mmengine.dist import get_rank
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ...utils import RingQueue
 from ..info_nce import info_nce
 from ..similarity import row_similarity

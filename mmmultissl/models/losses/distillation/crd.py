@@ -10,6 +10,7 @@ from mmengine.dist import all_reduce
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ...utils import RingQueue
 from ..similarity import row_similarity
 from .base import DistillationDistance

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import DistillationDistance
 from .rows import about_teacher_mean, unit_rows, vector_rows
 

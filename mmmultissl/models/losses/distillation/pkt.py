@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from .base import DistillationDistance
 from .rows import gather_rows, other_samples, unit_rows
 

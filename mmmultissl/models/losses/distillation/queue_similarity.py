@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+
 from ...utils import RingQueue
 from ..similarity import row_similarity
 from .base import DistillationDistance

@@ -8,6 +8,7 @@ import numpy as np
 from mmpretrain.structures import DataSample
 
 from mmmultissl.evaluation.binaural.azimuth_error import angular_error
+
 from ..page import Section, colour_key, paragraphs
 from ..runs import WorkDir
 from ..svg import colour

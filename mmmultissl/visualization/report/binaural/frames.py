@@ -11,6 +11,7 @@ from mmmultissl.datasets.binaural import pictures
 from mmmultissl.datasets.binaural.clips import BinauralClips
 from mmmultissl.datasets.binaural.columns import fold
 from mmmultissl.datasets.binaural.simulate.panorama import column_of
+
 from ..pictures import data_uri
 
 

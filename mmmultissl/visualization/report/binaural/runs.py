@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 
 from mmmultissl.datasets.binaural.clips import BinauralClips
 from mmmultissl.registry import DATASETS
+
 from ..runs import PRETRAINING, RANDOM, WorkDir
 from ..trained import load_trained
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.evaluation.binaural.s3r_distance import stft_distance
+
 from ...ears import difference_picture
 from ..page import Section, paragraphs
 from ..pictures import data_uri

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Callable, List
 
 from mmmultissl.evaluation.svm.report import Progress
+
 from ..page import Section
 from .azimuth import azimuth_section
 from .results import binaural_curves_section, binaural_results_section

@@ -9,6 +9,7 @@ import numpy as np
 from mmmultissl.comparison.comparison import Comparison
 from mmmultissl.comparison.plan import Plan
 from mmmultissl.evaluation.svm import read_voc_lists
+
 from ..page import Section, colour_key, paragraphs
 from ..pictures import Thumbnails
 from ..svg import colour, scatter_plot

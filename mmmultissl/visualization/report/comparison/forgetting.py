@@ -3,6 +3,7 @@
 from typing import Dict, List, Sequence, Tuple
 
 from mmmultissl.comparison.tables import NONE, number
+
 from ..page import Section, paragraphs, table
 from .logs import Log
 
@@ -79,8 +80,9 @@ def forgetting_section(logs: Sequence[Log]) -> Section:
         texts.append(
             'How much the loss of an earlier stage\'s tasks, with its old '
             'heads and on the same few batches, has risen since it ended, '
-            f'first seed; {NONE} is not measured. It is what the encoder has lost '
-            'for the old head, not what a new one could still get out of it.')
+            f'first seed; {NONE} is not measured. It is what the encoder has '
+            'lost for the old head, not what a new one could still get out of '
+            'it.')
     if unmeasured:
         texts.append(
             f'Not measured: {", ".join(unmeasured)} (MonitorHook with '

@@ -4,6 +4,7 @@ from html import escape
 from typing import Sequence, Tuple
 
 from mmmultissl.comparison.statistics import Difference
+
 from ..svg import ticks
 
 _WIDTH, _LINE, _LABEL, _RIGHT = 560, 22, 250, 14

@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 from mmmultissl.comparison.comparison import Comparison
 from mmmultissl.comparison.plan import pretrain_job
 from mmmultissl.comparison.results import stage_folders, stage_name
+
 from ..curves import task_losses
 from ..runs import kind_of, read_scalars, trained_steps
 

@@ -7,6 +7,7 @@ from mmmultissl.comparison.comparison import Comparison
 from mmmultissl.comparison.results import Summary
 from mmmultissl.comparison.tables import (difference_lines, explanations,
                                           figure_lines, heading, test_notes)
+
 from ..page import Section, paragraphs, table
 from .interval_plot import interval_plot
 

@@ -5,6 +5,7 @@ from typing import Dict, Sequence
 from mmmultissl.comparison.comparison import Comparison
 from mmmultissl.comparison.plan import Plan
 from mmmultissl.comparison.results import Summary
+
 from ..pictures import Thumbnails
 from ..write import write_page
 from .conflict import conflict_section
