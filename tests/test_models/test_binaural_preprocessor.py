@@ -87,6 +87,25 @@ def test_log_power_equals_torchaudio():
     assert torch.allclose(ours, theirs.clamp(min=1e-5).log(), atol=1e-4)
 
 
+@pytest.mark.parametrize('mode', ['log_power', 'mel', 'complex'])
+def test_gradients_of_waves(mode):
+    """The way that keeps nothing for a backward pass gives the same values."""
+    transform = build('Spectrogram', mode=mode, sample_rate=RATE)
+    waves = torch.randn(2, 2, 2000, requires_grad=True)
+    before = waves.detach().clone()
+    maps = transform(waves)
+    assert torch.allclose(maps, transform(before), atol=1e-6)
+    assert torch.equal(waves, before)
+    weights = torch.randn_like(maps)
+    (maps * weights).sum().backward()
+    step = torch.zeros_like(before)
+    step[0, 1, 1000] = 1e-2
+    slope = ((transform(before + step) - transform(before - step)) *
+             weights).sum() / 2e-2
+    assert waves.grad[0, 1, 1000] == pytest.approx(
+        slope.item(), rel=0.05, abs=0.05)
+
+
 def test_mel_equals_librosa():
     librosa = pytest.importorskip('librosa')
     waves = torch.randn(1, 2, T) * 0.1

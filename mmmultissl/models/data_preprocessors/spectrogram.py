@@ -98,12 +98,19 @@ class Spectrogram(nn.Module):
                 f'A spectrogram of {self.n_fft} bins needs more than '
                 f'{self.n_fft // 2} samples, but the clips have '
                 f'{waves.size(-1)}; make them longer.')
+        flat = waves.reshape(-1, waves.size(-1)).float()
+        # Mirrored at both ends, as torch.stft does by itself, but slower.
+        edge = self.n_fft // 2
+        flat = torch.cat([
+            flat[:, 1:edge + 1].flip(1), flat, flat[:, -edge - 1:-1].flip(1)
+        ], 1)
         flat = torch.stft(
-            waves.reshape(-1, waves.size(-1)).float(),
+            flat,
             self.n_fft,
             self.hop_length,
             self.win_length,
             self.window,
+            center=False,
             return_complex=True)
         return flat.unflatten(0, waves.shape[:-1])
 
@@ -134,11 +141,22 @@ class Spectrogram(nn.Module):
         parts = torch.view_as_real(self.stft(waves))
         if self.mode == 'complex':
             return parts.movedim(-1, 2).flatten(1, 2)
-        squares = parts.square()
-        power = squares[..., 0] + squares[..., 1]
+        power = _power(parts)
         if self.mode == 'mel':
             power = self.bands @ power
         return power.clamp_(min=self.floor).log_()
+
+
+def _power(parts: Tensor) -> Tensor:
+    """Sum of the squares of real and imaginary parts, (..., 2) to (...)."""
+    if parts.requires_grad:
+        return parts.square().sum(-1)
+    squares = parts.square_()
+    # torch.stft gives time by frequency in memory; this turns it in passing.
+    return torch.add(
+        squares[..., 0],
+        squares[..., 1],
+        out=parts.new_empty(parts.shape[:-1]))
 
 
 def _mel_bands(n_fft: int, n_mels: int, sample_rate: Optional[int],
