@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmmultissl.engine.runner import StrictRunner
+from mmmultissl.utils.command_line import leave_processes
 
 _NUMBER = itertools.count()
 
@@ -104,3 +105,4 @@ if __name__ == '__main__':
     total = sum(p.double().sum() for p in runner.model.parameters())
     print(f'rank {runner.rank} of {runner.world_size} '
           f'{type(runner.model).__name__} {float(total)!r}', flush=True)
+    leave_processes()
