@@ -42,6 +42,10 @@ rows = dict(
             dict(distances['contrastive'], centre=True, _delete_=True)
             for task in tasks
         }),
+    # A third for each column: the second reads the first, the third both.
+    foreground_second=dict(
+        progressive=['spatial_third'], part=True, share=1 / 3),
+    progressive=dict(progressive=['spatial_third', 'foreground_second']),
     **{
         f'amalgamation_{name}': dict(
             parts=[f'{task}_quarter' for task in tasks],

@@ -59,6 +59,8 @@ rows = dict(
     },
     incremental_euclidean=incremental,
     incremental_contrastive=incremental,
+    foreground_second=dict(cfg_options=only['foreground']),
+    progressive=dict(cfg_options=only['gap']),
     amalgamation_euclidean=amalgamation,
     amalgamation_contrastive=amalgamation)
 

@@ -47,6 +47,8 @@ rows = dict(
     },
     incremental_euclidean=incremental,
     incremental_contrastive=incremental,
+    foreground_second=alone['foreground'],
+    progressive=alone['gap'],
     amalgamation_euclidean=amalgamation,
     amalgamation_contrastive=amalgamation)
 

@@ -86,7 +86,7 @@ def test_binaural_sound(name):
     assert {*found.shown} - {*orders} == {
         'random', 'spatial', 'foreground', 'gap', 'concat', 'multitask',
         'incremental_contrastive_spatial-foreground-gap',
-        'amalgamation_euclidean', 'amalgamation_contrastive'
+        'amalgamation_euclidean', 'amalgamation_contrastive', 'progressive'
     }
     assert {budget.total for row, budget in found.budgets.items()
             if row in found.shown} == {0, found.total_updates}
@@ -97,6 +97,12 @@ def test_binaural_sound(name):
     content, = jobs['concat.seed0.azimuth'].configs.values()
     columns = content['model']['backbone']['columns']
     assert [*columns] == ['spatial_third', 'foreground_third', 'gap_third']
+    last, = jobs['progressive.seed0.azimuth'].configs.values()
+    assert [*last['model']['backbone']['columns']] == [
+        'spatial_third', 'foreground_second', 'progressive'
+    ]
+    assert set(jobs['progressive.seed0.pretrain'].rows) == {
+        'spatial_third', 'foreground_second'}
     alone, = jobs['gap.seed0.azimuth'].configs.values()
     assert content['model']['head']['in_channels'] == 3 * alone['model'][
         'head']['in_channels']
