@@ -12,7 +12,7 @@ from mmmultissl.utils.command_line import read_config
 from .budget import Budget, budgets_of, check_budgets, share_out
 from .configs import cost_of, row_config
 from .evaluations import Column, Evaluation, make_evaluations
-from .placeholders import fill, keep
+from .placeholders import fill, keep, rows_in
 from .rows import Row, make_rows
 
 _KEYS = dict(
@@ -211,6 +211,11 @@ def read_comparison(path: str,
     }
     budgets = budgets_of(rows, configs, costs)
     check_budgets(rows, budgets, total)
+    used = _used(rows, budgets, cfg['evaluations'])
+    rows, configs, budgets = ({
+        name: each[name]
+        for name in used
+    } for each in (rows, configs, budgets))
     train = cfg.get('train_command')
     return Comparison(
         folder=folder,
@@ -232,3 +237,16 @@ def read_comparison(path: str,
         train_command=tuple(train) if train else None,
         title=cfg.get('title') or 'Comparison',
         note=cfg.get('note'))
+
+
+def _used(rows: Dict[str, Row], budgets: Dict[str, Budget],
+          evaluations: Dict[str, Any]) -> Tuple[str, ...]:
+    """List the rows but for parts of rows that have been left out."""
+    used = {*rows_in(evaluations)}
+    for name, row in rows.items():
+        if not row.part:
+            used.update((name, *rows_in(row.evaluations)))
+    # Unknown ones are told of with the jobs.
+    for name in [*used & {*rows}]:
+        used.update(budgets[name].parts)
+    return tuple(name for name in rows if name in used)

@@ -56,6 +56,28 @@ def test_a_row_is_given_what_its_parts_leave(tmp_path):
     assert found.shown == ('a', 'b', 'c')
 
 
+def test_parts_of_rows_that_were_left_out_are_not_trained(tmp_path):
+    rows = dict(
+        first=dict(part=True, updates=1),
+        half=dict(
+            part=True, updates=2, cfg_options={'model.teacher':
+                                               '{row:first}'}),
+        other=dict(part=True, updates=2),
+        judge=dict(part=True, updates=1),
+        e=dict(
+            parts=['half', 'first'],
+            cfg_options={'model.teacher': '{row:half}'},
+            evaluations=dict(judge=dict(args=['{row:judge}']))),
+        d=dict(parts=['other'], cfg_options={'model.teacher': '{row:other}'}))
+    found = read(tmp_path, rows=rows)
+    assert [*found.rows] == [*found.configs] == [*found.budgets]
+    assert [*found.rows] == ['a', 'b', 'c', *rows]
+    for left_out, left in (('d', ['first', 'half', 'judge', 'e']),
+                           ('e', ['other', 'd'])):
+        some = {name: row for name, row in rows.items() if name != left_out}
+        assert [*read(tmp_path, rows=some).rows] == ['a', 'b', 'c', *left]
+
+
 def test_updates_are_steps_over_the_accumulation(tmp_path):
     found = read(
         tmp_path,
