@@ -56,10 +56,18 @@ judged = {
     f'{split}_dataloader.dataset.data_root': scenes
     for split in ('train', 'val', 'test')
 }
+# The scenes' classes are those of ESC-10.
+classes = {
+    f'{part}.num_classes': 10
+    for part in ('model.head', 'val_evaluator', 'test_evaluator')
+}
 downstream = {
     task: dict(
         config=f'configs/binaural/downstream/{task}_omniaudio_16khz.py',
-        cfg_options=judged,
+        cfg_options={
+            **judged,
+            **(classes if task == 'semantic' else {})
+        },
         usual=400)
     for task in ('azimuth', 'retrieval', 's3r', 'semantic')
 }
