@@ -309,6 +309,23 @@ def test_labels_that_are_not_known(tmp_path):
     assert np.isnan(label.azimuth) and 'gt_label' not in label
 
 
+def test_rows_without_what_a_task_needs_are_left_out(tmp_path):
+    root = write_folder(tmp_path)
+    index = tmp_path / 'index.csv'
+    lines = index.read_text().splitlines()
+    assert all(',40 -60,' in line for line in lines[1:])
+    lines[2:5] = [line.replace('40 -60', '') for line in lines[2:5]]
+    index.write_text('\n'.join(lines))
+    known = clips(str(root), needs=('azimuth', ))
+    assert len(clips(str(root))) == 20 and len(known) == 17
+    assert not any(np.isnan(known[i]['data_samples'].azimuth)
+                   for i in range(len(known)))
+    index.write_text(index.read_text().replace('40 -60', ''))
+    with pytest.raises(ValueError, match='can give clip, azimuth, because '
+                       'the index has no azimuth for them'):
+        clips(str(root), views=('clip', ), needs=('azimuth', ))
+
+
 def test_rows_that_cannot_give_the_views_are_said(tmp_path, monkeypatch):
     from mmmultissl.datasets.binaural import clips as module
     said = []
@@ -348,9 +365,18 @@ def test_rows_that_cannot_give_the_views_are_said(tmp_path, monkeypatch):
     (dict(views=()), 'give some of clip, rotated'),
     (dict(split='dev'), "got split='dev'"),
     (dict(split='test'), "no rows of split 'test'; its splits are train, val"),
-    (dict(rotations=()), 'no rotations'),
+    (dict(rotations=()), r'rotations=\(\); give whole steps'),
+    (dict(rotations=(1.5, )), r'rotations=\(1.5,\); give whole steps'),
     (dict(max_gap=0), 'max_gap=0'),
+    (dict(needs=('angle', )), "needs 'angle', which is no column"),
+    (dict(max_gap=1.5), 'max_gap=1.5'),
     (dict(start_jitter=-1.), 'start_jitter=-1'),
+    (dict(start_jitter=float('nan')), 'start_jitter=nan'),
+    (dict(clip_seconds=0), 'clip_seconds=0; give seconds'),
+    (dict(clip_seconds=float('nan')), 'clip_seconds=nan; give seconds'),
+    (dict(clip_seconds=1e-9), 'clip_seconds=1e-09, less than a sample'),
+    (dict(frame_size=(0, 0)), r'frame_size=\(0, 0\); give height'),
+    (dict(frame_size=(64, )), r'frame_size=\(64,\); give height'),
     (dict(sample_rate=16000), 'sound at 1000 Hz, but sample_rate .* 16000'),
     (dict(clip_seconds=21.), '21 s do not lie inside the recording'),
 ])

@@ -232,6 +232,15 @@ def edit(path, old, new):
      'says format 7, but this version reads format 1'),
     ('dataset.json', '{', '', ValueError, 'is not JSON'),
     ('dataset.json', '1000', '0', ValueError, 'has sample_rate=0'),
+    ('dataset.json', '1000', '1000.7', ValueError, 'has sample_rate=1000.7'),
+    ('dataset.json', '1000', '"1000"', ValueError, "has sample_rate='1000'"),
+    ('dataset.json', '1000', 'null', ValueError, 'has sample_rate=None'),
+    ('index.csv', ',0 90 180 -90,', ',0 90 0 -90,', ValueError,
+     'line 2: a heading is there twice'),
+    ('index.csv', 'r0,r0,4000', 'r0,r0,2000', ValueError,
+     'line 4: line 3 has that start of that recording too'),
+    ('index.csv', 'r0,r0,4000', f'r0,r0,{2**63}', ValueError,
+     'line 4: start is .*: no recording is that long'),
     ('index.csv', 'azimuth', 'angle', ValueError,
      "lacks the column 'azimuth'"),
     ('index.csv', 'r0,r0,4000', 'r0,r0,soon', ValueError,
@@ -252,6 +261,22 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path, file, old, new, kind,
     write_folder(tmp_path)
     edit(tmp_path / file, old, new)
     with pytest.raises(kind, match=words):
+        BinauralFolder(tmp_path)
+
+
+def test_an_index_from_a_table_program_and_other_bytes(tmp_path):
+    write_folder(tmp_path)
+    index = tmp_path / 'index.csv'
+    plain = BinauralFolder(tmp_path)
+    index.write_bytes(b'\xef\xbb\xbf' + index.read_bytes())
+    again = BinauralFolder(tmp_path)
+    assert [again.row(i) for i in range(len(again))
+            ] == [plain.row(i) for i in range(len(plain))]
+    index.write_bytes(b'\x00\xff\xfe' * 9)
+    with pytest.raises(ValueError, match='index.csv is no text in UTF-8'):
+        BinauralFolder(tmp_path)
+    (tmp_path / 'dataset.json').write_text('[]')
+    with pytest.raises(ValueError, match='dataset.json holds a list'):
         BinauralFolder(tmp_path)
 
 

@@ -199,6 +199,8 @@ def test_event_head_wants_classes():
     with pytest.raises(ValueError, match='clip of r0 at sample 0 has no '
                        'class'):
         head.loss((torch.randn(2, 5, 4, 3), ), {}, samples_of([0., 1.]))
+    with pytest.raises(ValueError, match='class number 3 .* has 3 classes'):
+        head.loss((torch.randn(2, 5, 4, 3), ), {}, samples_of(labels=[3, 1]))
     with pytest.raises(ValueError, match='in_channels=5.*(2, 4, 4, 3)'):
         head.loss((torch.randn(2, 4, 4, 3), ), {}, samples_of(labels=[0, 1]))
 

@@ -111,8 +111,23 @@ def test_labels_are_permuted_and_the_originals_left_alone():
         sample.set_field(number, 'gap', field_type='metainfo')
     out = preprocessor(augments=[dict(type='mmmultissl.PermutedField')])(data)
     gaps = [sample.gap for sample in out['data_samples']]
-    assert sorted(gaps) == list(range(8)) and gaps != list(range(8))
+    assert sorted(gaps) == list(range(8))
     assert [s.gap for s in data['data_samples']] == list(range(8))
+
+
+def test_nobody_keeps_its_label():
+    # One in e of all permutations would move everything by chance.
+    torch.manual_seed(0)
+    control = preprocessor(augments=[dict(type='mmmultissl.PermutedField')])
+    for _ in range(12):
+        data = batch(clip=ears(4))
+        for number, sample in enumerate(data['data_samples']):
+            sample.set_field(number, 'gap', field_type='metainfo')
+        moved = [sample.gap for sample in control(data)['data_samples']]
+        assert sorted(moved) == [0, 1, 2, 3]
+        assert all(gap != number for number, gap in enumerate(moved))
+    with pytest.raises(ValueError, match='a batch of one sample'):
+        control(batch(clip=ears(1)))
 
 
 @pytest.mark.parametrize('name', ['ShuffledPictures', 'ShuffledShifted'])

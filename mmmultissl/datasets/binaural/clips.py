@@ -1,6 +1,8 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Clips of binaural recordings in the views that the pretext tasks read."""
+import math
 from collections import Counter
+from numbers import Integral
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmmultissl.datasets.binaural import pictures
-from mmmultissl.datasets.binaural.columns import fold
+from mmmultissl.datasets.binaural.columns import COLUMNS, fold
 from mmmultissl.datasets.binaural.folder import BinauralFolder
 from mmmultissl.datasets.unreadable import UnreadableSampleError
 from mmmultissl.registry import DATASETS
@@ -96,6 +98,9 @@ class BinauralClips(Dataset):
             (224, 448), the size of 2.5D visual sound's crops.
         sample_rate (int, optional): What the model expects; another rate of
             the folder is an error. Defaults to None: any.
+        needs (Sequence[str]): Columns of the index, such as 'azimuth' or
+            'class', without which a row is of no use to the task.
+            Defaults to none.
         test_mode (bool): Whether every row always gives the same sample:
             first pair, no jitter, k and g a function of the row's number.
             Defaults to False.
@@ -119,8 +124,10 @@ class BinauralClips(Dataset):
                  start_jitter: float = 0.,
                  frame_size: Tuple[int, int] = (224, 448),
                  sample_rate: Optional[int] = None,
+                 needs: Sequence[str] = (),
                  test_mode: bool = False) -> None:
-        _check_settings(split, views, rotations, max_gap, start_jitter)
+        _check_settings(split, views, rotations, max_gap, start_jitter,
+                        clip_seconds, frame_size, needs)
         self.folder = BinauralFolder(data_root)
         if sample_rate not in (None, self.folder.sample_rate):
             raise ValueError(
@@ -129,7 +136,12 @@ class BinauralClips(Dataset):
                 'the data set at that rate, or change the setting.')
         self.split = split
         self.clip_length = round(clip_seconds * self.folder.sample_rate)
+        if not self.clip_length:
+            raise ValueError(
+                f'BinauralClips got clip_seconds={clip_seconds}, less than a '
+                f'sample at {self.folder.sample_rate} Hz; give more.')
         self.views = tuple(views)
+        self.needs = tuple(needs)
         self.rotations = tuple(rotations)
         self.max_gap = max_gap
         self.every_gap = every_gap
@@ -378,7 +390,7 @@ class BinauralClips(Dataset):
         if len(usable) == 0:
             raise ValueError(
                 f'No clip of {self.folder.root} ({self.split or "all"}) can '
-                f'give the views {", ".join(self.views)}, because '
+                f'give {", ".join((*self.views, *self.needs))}, because '
                 f'{" or ".join(lost)}; ask for other views, clip_seconds or '
                 'max_gap, or set listed_gaps=False where the index has one '
                 'clip of each recording.')
@@ -411,6 +423,9 @@ class BinauralClips(Dataset):
             if view in self.views and not all(columns[name][number]
                                               for name in needs):
                 return f'the index names no {column} for them'
+        for column in self.needs:
+            if not columns[column][number]:
+                return f'the index has no {column} for them'
         return ''
 
 
@@ -429,9 +444,15 @@ def _rotations(rotations: Sequence[int], pairs: int) -> List[int]:
     })
 
 
+def _whole(numbers: Sequence[Any]) -> bool:
+    return all(isinstance(number, Integral) for number in numbers)
+
+
 def _check_settings(split: str, views: Sequence[str],
                     rotations: Sequence[int], max_gap: int,
-                    start_jitter: float) -> None:
+                    start_jitter: float, clip_seconds: float,
+                    frame_size: Sequence[int],
+                    needs: Sequence[str]) -> None:
     unknown = set(views) - set(VIEWS)
     if unknown or not views:
         raise ValueError(
@@ -440,12 +461,22 @@ def _check_settings(split: str, views: Sequence[str],
     if split not in ('', 'train', 'val', 'test'):
         raise ValueError(f'BinauralClips got split={split!r}; give train, '
                          "val, test, or '' for all.")
-    if not rotations:
-        raise ValueError('BinauralClips got no rotations; give steps such as '
-                         '(1, 2, 3).')
-    if max_gap < 1:
+    strange = sorted(set(needs) - set(COLUMNS))
+    if strange:
+        raise ValueError(f'BinauralClips needs {strange[0]!r}, which is no '
+                         f'column of the index: give {", ".join(COLUMNS)}.')
+    if not rotations or not _whole(rotations):
+        raise ValueError(f'BinauralClips got rotations={rotations!r}; give '
+                         'whole steps such as (1, 2, 3).')
+    if not 0 < clip_seconds < math.inf:
+        raise ValueError(f'BinauralClips got clip_seconds={clip_seconds}; '
+                         'give seconds, more than 0.')
+    if len(frame_size) != 2 or not _whole(frame_size) or min(frame_size) < 1:
+        raise ValueError(f'BinauralClips got frame_size={frame_size!r}; give '
+                         'height and width in pixels, such as (224, 448).')
+    if max_gap < 1 or not _whole((max_gap, )):
         raise ValueError(f'BinauralClips got max_gap={max_gap}; give a whole '
                          'number of clip lengths, at least 1.')
-    if start_jitter < 0:
+    if not 0 <= start_jitter < math.inf:
         raise ValueError(f'BinauralClips got start_jitter={start_jitter}; '
                          'give seconds, at least 0.')

@@ -15,6 +15,8 @@ def _whole(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ValueError('it is negative')
+    if number > np.iinfo(np.int64).max:
+        raise ValueError('no recording is that long')
     return number
 
 

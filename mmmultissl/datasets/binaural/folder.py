@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Reading a binaural folder: settings, index, memory-mapped sound."""
 import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -212,14 +213,18 @@ def _read_info(root: Path) -> dict:
     except ValueError as error:
         raise ValueError(
             f'{path} is not JSON ({error}); write it again.') from None
+    if not isinstance(info, dict):
+        raise ValueError(f'{path} holds a {type(info).__name__}, not the '
+                         'settings of a folder by name; write it again.')
     if info.get('format') != FORMAT:
         raise ValueError(
             f'{path} says format {info.get("format")!r}, but this version '
             f'reads format {FORMAT}; convert the data set again.')
-    if not info.get('sample_rate', 0) > 0:
+    rate = info.get('sample_rate')
+    if type(rate) is not int or rate < 1:
         raise ValueError(
-            f'{path} has sample_rate={info.get("sample_rate")!r}; set it to '
-            'the samples per second of audio/.')
+            f'{path} has sample_rate={rate!r}; set it to the whole '
+            'number of samples per second of audio/.')
     return info
 
 
@@ -229,8 +234,14 @@ def _read_index(root: Path, classes: tuple) -> List[Dict[str, Any]]:
         raise FileNotFoundError(
             f'{path} does not exist: the converter was interrupted; run it '
             'again, and it goes on where it stood.')
-    rows, split_of = [], {}
-    with open(path, encoding='utf-8', newline='') as file:
+    rows, split_of, line_of = [], {}, {}
+    try:
+        # A table program may have put a mark of the byte order first.
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text in UTF-8 ({error}); save it as '
+                         'that, or write it again.') from None
+    with io.StringIO(text, newline='') as file:
         reader = csv.DictReader(file)
         absent = set(COLUMNS) - set(reader.fieldnames or ())
         if absent:
@@ -256,6 +267,12 @@ def _read_index(root: Path, classes: tuple) -> List[Dict[str, Any]]:
                     f'{where}: the source recording '
                     f'{row["source_recording"]!r} is in {row["split"]} and '
                     f'in {other}; keep it in one split.')
+            same = tuple(row[column] for column in ('recording', 'start'))
+            if same in line_of:
+                raise ValueError(
+                    f'{where}: line {line_of[same]} has that start of that '
+                    'recording too; remove one of them.')
+            line_of[same] = reader.line_num
             rows.append(row)
     if not rows:
         raise ValueError(f'{path} has no rows; every file was skipped, see '
@@ -269,6 +286,8 @@ def _check_row(row: Dict[str, Any], classes: tuple) -> None:
                          'of a file in audio/')
     if not row['headings']:
         raise ValueError('headings are empty; a single pair has 0')
+    if len({*row['headings']}) < len(row['headings']):
+        raise ValueError('a heading is there twice; give each pair its own')
     for name in row['class']:
         if name not in classes:
             raise ValueError(f'class {name!r} is not among the classes of '

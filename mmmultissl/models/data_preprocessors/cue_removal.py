@@ -137,6 +137,8 @@ def _taken(tensor: Tensor, places: Tensor) -> Tensor:
 class PermutedField(BinauralAugment):
     """Gives every sample the label of another one of the batch.
 
+    Nobody keeps its own, so that labels in a batch of one are an error.
+
     Args:
         field (str): The field of the data samples. Defaults to 'gap'.
     """
@@ -148,8 +150,12 @@ class PermutedField(BinauralAugment):
 
     def forward(self, audio: Views, pictures: Views,
                 samples: Samples) -> Tuple[Views, Views, Samples]:
-        """Permute the labels at random; see the base class."""
-        order = torch.randperm(len(samples)).tolist()
+        """Permute the labels at random; see the base class.
+
+        Raises:
+            ValueError: If the batch has one sample.
+        """
+        order = _nobody_in_place(len(samples)).tolist()
         values = [samples[place].get(self.field) for place in order]
         moved = []
         for sample, value in zip(samples, values):
@@ -157,3 +163,17 @@ class PermutedField(BinauralAugment):
             sample.set_field(value, self.field, field_type='metainfo')
             moved.append(sample)
         return audio, pictures, moved
+
+
+def _nobody_in_place(count: int) -> Tensor:
+    """A permutation that moves everything, evenly drawn from all of these."""
+    if count < 2:
+        raise ValueError(
+            'PermutedField got a batch of one sample, which has nobody to '
+            'exchange labels with; set another batch_size.')
+    places = torch.arange(count)
+    order = torch.randperm(count)
+    # About e draws, however many there are.
+    while (order == places).any():
+        order = torch.randperm(count)
+    return order

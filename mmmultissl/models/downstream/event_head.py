@@ -36,6 +36,7 @@ class EventHead(BaseModule):
                  classifier: dict = None,
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg)
+        self.num_classes = num_classes
         self.pool = PooledMap(in_channels)
         self.classifier = MODELS.build(
             dict(
@@ -59,9 +60,17 @@ class EventHead(BaseModule):
             dict[str, Tensor]: ``loss`` and ``accuracy``, from 0 to 1.
 
         Raises:
-            ValueError: If a clip has no class.
+            ValueError: If a clip has no class, or one that the head has
+                not.
         """
         _need_labels(data_samples)
+        last = max(int(sample.gt_label) for sample in data_samples)
+        if last >= self.num_classes:
+            raise ValueError(
+                f'The class number {last} was given, but EventHead has '
+                f'{self.num_classes} classes, from 0: set '
+                'model.head.num_classes to the number of classes of '
+                'dataset.json.')
         losses = self.classifier.loss((self.pool(features[-1]), ),
                                       data_samples)
         percent = losses.pop('accuracy_top-1', None)
