@@ -30,7 +30,7 @@ def plan(name, mode='dev'):
 
 @pytest.mark.parametrize('name', [
     'images_demo', pytest.param('images_voc07_r18', marks=pytest.mark.slow),
-    pytest.param('images_voc07_r18_64px', marks=pytest.mark.slow),
+    pytest.param('images_voc07_r18-w32', marks=pytest.mark.slow),
     pytest.param('images_r50', marks=pytest.mark.slow)
 ])
 def test_images(name):
@@ -121,7 +121,7 @@ def test_binaural_sound(name):
 
 @pytest.mark.slow
 def test_distances_and_their_weights():
-    found, _ = plan('images_voc07_r18_64px_distances')
+    found, _ = plan('images_voc07_r18-w32_distances')
     rows = {row.split('densecl_')[1]: found.configs[row]
             for row in found.shown if row.startswith('incremental')}
     assert [*rows] == ['euclidean_0', 'euclidean_1', 'euclidean_10',
@@ -136,8 +136,7 @@ def test_distances_and_their_weights():
             'Euclidean' if kind == 'euclidean' else 'Contrastive') + 'Distance'
         assert distil.distance.get('centre', False) == (kind == 'centred')
         assert cfg.optim_wrapper.type == 'mmmultissl.Bf16OptimWrapper'
-        assert cfg.train_dataloader.dataset.pipeline[1].transforms[0][
-            0].scale == 64
+        assert cfg.model.backbone.base_channels == 32
 
 
 @pytest.mark.slow

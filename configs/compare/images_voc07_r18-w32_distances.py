@@ -1,11 +1,11 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 # Which distance, and how much of it: incremental learning in one order, one
 # seed, to be judged on the development lists alone.
-#   python tools/compare.py configs/compare/images_voc07_r18_64px_distances.py --jobs 2
+#   python tools/compare.py configs/compare/images_voc07_r18-w32_distances.py --jobs 2
 # All settings are our choice.
-_base_ = './images_voc07_r18_64px.py'
+_base_ = './images_voc07_r18-w32.py'
 
-title = 'Weights and distances of the distillation, ResNet-18 on 64-px crops'
+title = 'Weights and distances of the distillation, half the channels'
 seeds = [0]
 alone = {'model.tasks.densecl': None}
 distances = dict(
@@ -21,8 +21,7 @@ rows = dict(
     densecl=dict(cfg_options={'model.tasks.moco': None}),
     multitask=dict(),
     incremental=dict(
-        config='configs/incremental/incremental_moco-densecl_euclidean_'
-        'resnet18_1xb64_voc07-96px.py',
+        config='configs/compare/rows/incremental_w32.py',
         sweep=dict(
             orders=[['moco', 'densecl']],
             options={
