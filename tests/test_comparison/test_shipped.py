@@ -140,6 +140,24 @@ def test_distances_and_their_weights():
 
 
 @pytest.mark.slow
+def test_distances_and_their_weights_on_sound():
+    found, made = plan('binaural_w16_distances')
+    rows = [row for row in found.shown if row.startswith('incremental')]
+    assert [row.split('gap_')[1] for row in rows] == [
+        'euclidean_0', 'euclidean_1', 'euclidean_10', 'euclidean_100',
+        'centred_0.1', 'centred_1', 'centred_10'
+    ]
+    for row in rows:
+        kind, weight = row.split('gap_')[1].split('_')
+        for stage in found.configs[row].stages.values():
+            assert stage.distill.weight == float(weight)
+            assert stage.distill.distance.get('centre', False) == (
+                kind == 'centred')
+    assert {result.evaluation for result in made.results} == {
+        'azimuth', 'retrieval', 'semantic'}
+
+
+@pytest.mark.slow
 def test_balancers_under_a_scale():
     found, _ = plan('balancers_demo')
     for row in found.shown:
