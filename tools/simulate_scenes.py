@@ -14,11 +14,14 @@ if __name__ == '__main__':
 
 import argparse
 import sys
-from typing import Dict, List
+from typing import Dict, List, Optional, Sequence
 
+from mmmultissl.datasets.binaural.convert.arguments import converted
 from mmmultissl.datasets.binaural.simulate.head import Head
 from mmmultissl.datasets.binaural.simulate.scene import SceneSettings
-from mmmultissl.datasets.binaural.simulate.simulate import Simulator, simulate
+from mmmultissl.datasets.binaural.simulate.simulate import (Simulator,
+                                                            check_begun,
+                                                            simulate)
 from mmmultissl.datasets.binaural.simulate.sofa import read_sofa
 from mmmultissl.datasets.binaural.simulate.sounds import sounds_of
 from mmmultissl.datasets.binaural.simulate.spherical_head import spherical_head
@@ -30,7 +33,8 @@ from mmmultissl.evaluation.svm.report import Progress
 _DEFAULTS = SceneSettings()
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(
+        arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -73,7 +77,7 @@ def parse_args() -> argparse.Namespace:
                         metavar=('LOW', 'HIGH'), dest='reverberation',
                         help='in rooms of so many seconds of reverberation '
                         '(default: no room; needs pyroomacoustics)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _add(parser: argparse.ArgumentParser, name: str, kind: type,
@@ -100,16 +104,17 @@ def read_head(name: str, sample_rate: int, mirror_back: bool) -> Head:
         Head: The head.
 
     Raises:
-        ValueError: If a radius is not one.
+        ValueError: If a radius is not one, or is no head's.
     """
     kind, _, radius = name.partition(':')
     if kind != 'sphere':
         return read_sofa(name, mirror_back)
     try:
-        return spherical_head(sample_rate, float(radius or 0.0875))
+        metres = float(radius or 0.0875)
     except ValueError as error:
         raise ValueError(f'The head {name} has no radius in metres: write, '
                          'for example, sphere:0.09.') from error
+    return spherical_head(sample_rate, metres)
 
 
 def make_simulator(args: argparse.Namespace) -> Simulator:
@@ -124,6 +129,9 @@ def make_simulator(args: argparse.Namespace) -> Simulator:
     Raises:
         ValueError: If something does not fit, in one sentence.
     """
+    if min(args.recordings) < 0 or not any(args.recordings):
+        raise ValueError('--recordings are three numbers from 0 on, not all '
+                         f'0, but got {" ".join(map(str, args.recordings))}.')
     names = SceneSettings.__dataclass_fields__
     settings = SceneSettings(
         **{
@@ -139,6 +147,11 @@ def make_simulator(args: argparse.Namespace) -> Simulator:
         if strange:
             raise ValueError(f'There is no class {strange[0]}: choose among '
                              f'{", ".join(sounds.classes)}.')
+        twice = [name for name in args.classes
+                 if args.classes.count(name) > 1]
+        if twice:
+            raise ValueError(f'The class {twice[0]} is given twice: name '
+                             'each once.')
         sounds.classes = tuple(args.classes)
     wanted: Dict[str, List[str]] = {
         split: getattr(args, f'heads_{split}') or args.heads
@@ -155,16 +168,22 @@ def make_simulator(args: argparse.Namespace) -> Simulator:
     return Simulator(settings, sounds, heads, args.split_by, args.seed)
 
 
-def main() -> int:
+def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Write the folder; see the module's text.
+
+    Args:
+        arguments (Sequence[str], optional): Defaults to the command line's.
 
     Returns:
         int: The exit status.
     """
-    args = parse_args()
-    try:
+    args = parse_args(arguments)
+
+    def make() -> None:
         simulator = make_simulator(args)
         counts = dict(zip(SPLITS, args.recordings))
+        information = simulator.information(Progress('Sound files', 1.))
+        check_begun(args.out, information)
         progress = Progress('Recordings', sum(args.recordings))
         with BinauralWriter(
                 args.out,
@@ -175,12 +194,10 @@ def main() -> int:
                 source='simulated scenes of ' +
                 ('synthesised sounds'
                  if args.sounds is None else 'mono recordings'),
-                **simulator.information()) as writer:
+                **information) as writer:
             simulate(writer, simulator, counts, progress)
-    except (ValueError, OSError, ImportError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+
+    return converted(make)
 
 
 if __name__ == '__main__':

@@ -83,6 +83,75 @@ def test_sofa_of_another_convention_is_refused(tmp_path, sphere):
         read_sofa(tmp_path / 'none.sofa')
 
 
+def _fill(name, value, where=...):
+
+    def spoil(file):
+        file[name][where] = value
+
+    return spoil
+
+
+def _replace(name, values):
+
+    def spoil(file):
+        attrs = dict(file[name].attrs)
+        del file[name]
+        file[name] = values
+        file[name].attrs.update(attrs)
+
+    return spoil
+
+
+@pytest.mark.parametrize('spoil, words', [
+    (_fill('Data.IR', np.nan), 'not finite'),
+    (_fill('Data.IR', np.inf, (7, 1, 3)), 'not finite at 220 degrees'),
+    (_fill('Data.IR', 0.), 'a silent ear'),
+    (_fill('Data.IR', 0., (7, 1)), 'a silent ear at 220 degrees'),
+    (_fill('SourcePosition', np.nan, 3), 'not finite'),
+    (_fill('SourcePosition', 45., (slice(None), 1)), 'no direction within'),
+    (_replace('SourcePosition', np.zeros((5, 3))), 'places for 72 responses'),
+    (_replace('SourcePosition', np.zeros((72, 2))), 'places for 72 responses'),
+    (_fill('Data.Delay', np.nan), 'delays'),
+    (_fill('Data.Delay', 1e12), 'delays'),
+    (_replace('Data.Delay', np.zeros((5, 2))), 'delays'),
+    (_fill('Data.SamplingRate', np.nan), 'the sampling rate nan'),
+    (_replace('ReceiverPosition', np.zeros(5)), 'one ear on each side'),
+    (_fill('ReceiverPosition', np.nan), 'one ear on each side'),
+])
+def test_sofa_that_is_worthless_is_named(tmp_path, sphere, spoil, words):
+    write_sofa(tmp_path / 'head.sofa', sphere, spoil=spoil)
+    with pytest.raises(ValueError, match='head.sofa') as caught:
+        read_sofa(tmp_path / 'head.sofa')
+    said = str(caught.value)
+    assert words in said and '\n' not in said and said.endswith('.')
+
+
+def test_sofa_is_told_by_its_content(tmp_path, sphere):
+    write_sofa(tmp_path / 'one.sofa', sphere)
+    (tmp_path / 'two.sofa').write_bytes((tmp_path / 'one.sofa').read_bytes())
+    louder = Head(sphere.azimuths, 2 * sphere.responses, 16000, 'louder')
+    write_sofa(tmp_path / 'three.sofa', louder)
+    one, two, three = (
+        read_sofa(tmp_path / f'{name}.sofa')
+        for name in ('one', 'two', 'three'))
+    assert one.digest == two.digest != three.digest
+    assert len(one.digest) == 16 and sphere.digest is None
+    assert one.with_mirrored_back().digest == one.digest
+    assert one.resampled(8000).digest == one.digest
+
+
+@pytest.mark.parametrize('radius', [0., -1., .02, .4, np.nan, 1e9])
+def test_spheres_that_are_no_heads_are_refused(radius):
+    with pytest.raises(ValueError, match='0.03 to 0.3 m'):
+        spherical_head(16000, radius)
+
+
+@pytest.mark.parametrize('rate', [-1, 0, 100])
+def test_spheres_need_a_sampling_rate(rate):
+    with pytest.raises(ValueError, match='1000 Hz or more'):
+        spherical_head(rate)
+
+
 def test_sofa_takes_the_elevation_nearest_to_the_horizon(tmp_path, sphere):
 
     def spoil(file):

@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Whole recordings: frames, labels, splits, seeds, and the folder."""
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from mmmultissl.datasets.binaural import BinauralFolder, BinauralWriter
+from mmmultissl.datasets.binaural.simulate.cues import interaural_level
 from mmmultissl.datasets.binaural.simulate.head import Head
 from mmmultissl.datasets.binaural.simulate.panorama import (column_of,
                                                             paint_background,
@@ -24,6 +26,9 @@ from mmmultissl.datasets.binaural.simulate.spherical_head import spherical_head
 from mmmultissl.datasets.binaural.simulate.splits import (EVERYWHERE, SPLITS,
                                                           directions_of)
 from mmmultissl.datasets.binaural.simulate.synthesised import SynthesisedSounds
+from mmmultissl.datasets.unreadable import UnreadableSampleError
+from tests.test_datasets.test_simulate_heads import write_sofa
+from tools.simulate_scenes import main
 
 ROOT = Path(__file__).parents[2]
 ESC = ROOT / 'data' / 'ESC-10'
@@ -233,6 +238,236 @@ def test_esc_originals_do_not_cross():
     files = {**sounds.files, 'val': sounds.files['train']}
     with pytest.raises(ValueError, match='is in the splits train and val'):
         type(sounds)(files, 16000)
+
+
+def write_sounds(root, seed, labels=('cat', 'dog'), seconds=.5):
+    """Noise in root/CLASS/N.wav: equal names and sizes, another seed's."""
+    soundfile = pytest.importorskip('soundfile')
+    rng = np.random.default_rng(seed)
+    for label in labels:
+        (root / label).mkdir(parents=True)
+        for number in range(3):
+            soundfile.write(root / label / f'{number}.wav',
+                            rng.standard_normal(int(seconds * 16000)) / 20,
+                            16000)
+    return root
+
+
+def run_tool(out, *options, recordings=(1, 0, 0)):
+    """The tool in this process, small scenes; its exit status."""
+    return main([
+        str(out), '--seconds', '4', '--frame-size', '64', '32', '--recordings',
+        *map(str, recordings), *map(str, options)
+    ])
+
+
+def refusal(capsys):
+    """What it has said, which is to be one sentence."""
+    said = capsys.readouterr().err.strip()
+    assert said.count('\n') == 0 and said.endswith('.')
+    return said
+
+
+def test_other_sounds_do_not_go_on(tmp_path, capsys):
+    write_sounds(tmp_path / 'A', 0)
+    write_sounds(tmp_path / 'B', 1)
+    out = tmp_path / 'scenes'
+    assert run_tool(out, '--sounds', tmp_path / 'A') == 0
+    begun = (out / 'dataset.json').read_bytes()
+    assert str(tmp_path).encode() not in begun
+    capsys.readouterr()
+    assert run_tool(
+        out, '--sounds', tmp_path / 'B', recordings=(2, 0, 0)) == 1
+    assert 'was begun with sound_files=' in refusal(capsys)
+    assert len(list((out / 'audio').iterdir())) == 1
+    # A folder that was moved holds the same sounds.
+    (tmp_path / 'A').rename(tmp_path / 'moved')
+    assert run_tool(
+        out, '--sounds', tmp_path / 'moved', recordings=(2, 0, 0)) == 0
+    assert (out / 'dataset.json').read_bytes() == begun
+    # A sound more changes what is drawn.
+    shutil.copy(tmp_path / 'B' / 'cat' / '0.wav',
+                tmp_path / 'moved' / 'cat' / '3.wav')
+    capsys.readouterr()
+    assert run_tool(out, '--sounds', tmp_path / 'moved') == 1
+    assert 'was begun with sound_files=' in refusal(capsys)
+
+
+def test_classes_that_are_left_out_do_not_count(tmp_path):
+    labels = ('ant', 'bee', 'cat')
+    files = write_sounds(tmp_path / 'A', 0, labels)
+    chosen = ('--sounds', files, '--classes', 'bee', 'ant')
+    assert run_tool(tmp_path / 'scenes', *chosen) == 0
+    (files / 'cat' / '0.wav').write_bytes(b'damaged')
+    assert run_tool(
+        tmp_path / 'scenes', *chosen, recordings=(2, 0, 0)) == 0
+
+
+def test_folders_of_before_do_not_go_on_by_themselves(tmp_path, capsys):
+    write_sounds(tmp_path / 'A', 0)
+    out = tmp_path / 'scenes'
+    assert run_tool(out, '--sounds', tmp_path / 'A') == 0
+    info = json.loads((out / 'dataset.json').read_text())
+    digest = info.pop('sound_files')
+    (out / 'dataset.json').write_text(json.dumps(info))
+    capsys.readouterr()
+    assert run_tool(out, '--sounds', tmp_path / 'A') == 1
+    said = refusal(capsys)
+    assert f'"sound_files": "{digest}"' in said and 'another folder' in said
+    # As the sentence says.
+    (out / 'dataset.json').write_text(
+        json.dumps(dict(info, sound_files=digest)))
+    assert run_tool(
+        out, '--sounds', tmp_path / 'A', recordings=(2, 0, 0)) == 0
+    # What needs no file is what it was.
+    assert run_tool(tmp_path / 'synthesised') == 0
+    info = json.loads((tmp_path / 'synthesised/dataset.json').read_text())
+    assert not {'sound_files', 'head_files'} & set(info)
+
+
+def test_other_heads_of_the_same_name_do_not_go_on(tmp_path, head, capsys):
+    for name, gain in (('A', 1.), ('B', .5)):
+        (tmp_path / name).mkdir()
+        write_sofa(
+            tmp_path / name / 'ear.sofa',
+            Head(head.azimuths, gain * head.responses, 16000, 'ear'))
+    out = tmp_path / 'scenes'
+    assert run_tool(out, '--heads', tmp_path / 'A' / 'ear.sofa') == 0
+    info = json.loads((out / 'dataset.json').read_text())
+    assert list(info['head_files']) == ['ear']
+    assert str(tmp_path) not in str(info)
+    capsys.readouterr()
+    assert run_tool(out, '--heads', tmp_path / 'B' / 'ear.sofa') == 1
+    assert "was begun with head_files={'ear':" in refusal(capsys)
+    (tmp_path / 'A').rename(tmp_path / 'C')
+    assert run_tool(
+        out, '--heads', tmp_path / 'C' / 'ear.sofa',
+        recordings=(2, 0, 0)) == 0
+
+
+@pytest.mark.parametrize('options, words', [
+    (('--noise', 'nan'), 'Scenes need noise from -200 to 20'),
+    (('--noise', 'inf'), 'Scenes need noise from -200 to 20'),
+    (('--levels', '200', '200'), 'Scenes need levels from -60 to 20'),
+    (('--levels', '-300', '-300'), 'Scenes need levels from -60 to 20'),
+    (('--levels', 'nan', 'nan'), 'Scenes need levels from -60 to 20'),
+    (('--on', 'nan', 'nan'), 'Scenes need on from 0 to'),
+    (('--on', '0.01', '0.02'), 'the longest lasts 0.02 s'),
+    (('--off', '1', 'inf'), 'Scenes need off from 0 to'),
+    (('--moving', '7'), 'Scenes need moving from 0 to 1'),
+    (('--moving', '-1'), 'Scenes need moving from 0 to 1'),
+    (('--moving', 'nan'), 'Scenes need moving from 0 to 1'),
+    (('--speed', 'nan'), 'Scenes need speed from 0 to 360'),
+    (('--every', 'nan'), 'Scenes need every from 0.01 to'),
+    (('--seconds', 'inf'), 'Scenes need seconds from 0 to'),
+    (('--room', 'nan', '1'), 'Scenes need reverberation from 0 to'),
+    (('--frame-size', '100000', '64'), 'to 4096 wide'),
+    (('--sample-rate', '0'), 'Scenes need sample_rate from 8000'),
+    (('--sample-rate', '-1'), 'Scenes need sample_rate from 8000'),
+    (('--sample-rate', '100'), 'Scenes need sample_rate from 8000'),
+    (('--heads', 'sphere:-1'), 'has a radius of 0.03 to 0.3 m'),
+    (('--heads', 'sphere:0'), 'has a radius of 0.03 to 0.3 m'),
+    (('--heads', 'sphere:1e9'), 'has a radius of 0.03 to 0.3 m'),
+    (('--heads', 'sphere:nan'), 'has a radius of 0.03 to 0.3 m'),
+    (('--heads', 'sphere:big'), 'no radius in metres'),
+    (('--classes', 'bell', 'bell'), 'The class bell is given twice'),
+    (('--seed', '-1'), 'A seed is 0 or more, but got -1'),
+    (('--recordings', '-1', '1', '1'), 'got -1 1 1'),
+    (('--recordings', '0', '0', '0'), 'got 0 0 0'),
+])
+def test_tool_refuses_what_makes_no_scenes(tmp_path, capsys, options, words):
+    assert run_tool(tmp_path / 'scenes', *options) == 1
+    assert words in refusal(capsys)
+    assert not (tmp_path / 'scenes').exists()
+
+
+def test_settings_at_their_limits_are_taken():
+    SceneSettings(levels=(-60., 20.), noise=-200., moving=0., speed=0.,
+                  sample_rate=8000, every=.01)
+    SceneSettings(moving=1., speed=360., sample_rate=192000, on=(.01, 1e6))
+
+
+@pytest.mark.parametrize('radius', [.03, .3])
+def test_smallest_and_largest_sphere_have_cues(radius):
+    pair = spherical_head(48000, radius).at(90.)
+    # The near ear is ahead by about a (1 + pi / 2) / c (Woodworth).
+    lag = np.subtract(*np.argmax(np.abs(pair[::-1]), 1)) / 48000
+    assert lag == pytest.approx(radius / 343 * (1 + np.pi / 2), rel=.15)
+    assert interaural_level(pair) > .5
+
+
+def test_heads_with_a_hole_do_not_begin_a_folder(tmp_path, head, capsys):
+    front = np.abs(head.azimuths) <= 90.
+    write_sofa(
+        tmp_path / 'front.sofa',
+        Head(head.azimuths[front], head.responses[front], 16000, 'front'))
+    options = ('--heads', tmp_path / 'front.sofa')
+    assert run_tool(tmp_path / 'scenes', *options) == 1
+    assert '--mirror-back' in refusal(capsys)
+    # Nothing is there that the sentence's advice would disagree with.
+    assert run_tool(tmp_path / 'scenes', *options, '--mirror-back') == 0
+
+
+def test_interrupted_tool_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    recording = Simulator.recording
+
+    def interrupted(self, split, number):
+        if number == 1:
+            raise KeyboardInterrupt
+        return recording(self, split, number)
+
+    out = tmp_path / 'scenes'
+    with monkeypatch.context() as patch:
+        patch.setattr(Simulator, 'recording', interrupted)
+        assert run_tool(out, recordings=(2, 0, 0)) == 130
+    assert 'the same command goes on' in refusal(capsys)
+    assert not (out / 'index.csv').exists()
+    assert run_tool(out, recordings=(2, 0, 0)) == 0
+    assert '2 recordings' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('spoiled', ['text', 'short', 'empty', 'gone'])
+def test_unreadable_sounds_are_named_before_the_first_scene(
+        tmp_path, capsys, spoiled):
+    soundfile = pytest.importorskip('soundfile')
+    write_sounds(tmp_path / 'A', 0)
+    file = tmp_path / 'A' / 'dog' / '2.wav'
+    if spoiled == 'text':
+        file.write_text('no sound')
+    elif spoiled == 'gone':
+        file.unlink()
+        file.symlink_to('nowhere.wav')
+    else:
+        count = 319 if spoiled == 'short' else 0
+        soundfile.write(file, np.ones(count) / 2, 16000)
+    # One of the test split, of which nothing is to be made.
+    assert run_tool(tmp_path / 'scenes', '--sounds', tmp_path / 'A') == 1
+    assert str(file) in refusal(capsys)
+    assert not (tmp_path / 'scenes').exists()
+
+
+@pytest.mark.parametrize('samples', [
+    np.ones(100),
+    np.append(np.zeros(3200), np.ones(100)),
+    np.full(3200, 1e-25),
+])
+def test_sounds_without_a_loud_frame_are_named(tmp_path, samples):
+    soundfile = pytest.importorskip('soundfile')
+    write_sounds(tmp_path / 'A', 0)
+    file = tmp_path / 'A' / 'cat' / '2.wav'
+    soundfile.write(file, samples / 2, 16000, subtype='FLOAT')
+    sounds = sounds_of(tmp_path / 'A', 16000)
+    with pytest.raises(UnreadableSampleError, match='20 ms') as caught:
+        sounds.draw(np.random.default_rng(0), 'cat', 'test')
+    assert str(file) in str(caught.value)
+
+
+def test_esc_table_with_a_fold_that_is_no_number(tmp_path):
+    (tmp_path / 'meta').mkdir()
+    (tmp_path / 'meta' / 'esc10.csv').write_text(
+        'filename,fold,category,src_file\na.wav,one,dog,1.wav\n')
+    with pytest.raises(ValueError, match='fold one of a.wav'):
+        sounds_of(tmp_path, 16000)
 
 
 def test_settings_and_splits_out_of_range(head):

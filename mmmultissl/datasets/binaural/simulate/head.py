@@ -1,6 +1,6 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """A head: what each ear gets of a click from each direction around it."""
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 from scipy import fft
@@ -33,6 +33,8 @@ class Head:
         responses (np.ndarray): Left and right ear, shape (D, 2, N).
         sample_rate (int): In Hz.
         name (str): Of the head, for labels: no two heads have the same.
+        digest (str, optional): Of the content of the file that it was read
+            from. Defaults to None, no file.
 
     Raises:
         ValueError: If shapes do not agree, a response is not finite, or
@@ -40,7 +42,8 @@ class Head:
     """
 
     def __init__(self, azimuths: np.ndarray, responses: np.ndarray,
-                 sample_rate: int, name: str) -> None:
+                 sample_rate: int, name: str,
+                 digest: Optional[str] = None) -> None:
         azimuths = wrap(azimuths)
         responses = np.asarray(responses, np.float64)
         if responses.shape[:-1] != (len(azimuths), 2):
@@ -59,7 +62,7 @@ class Head:
         self.azimuths = azimuths[order]
         self.responses = responses[order]
         self.sample_rate = int(sample_rate)
-        self.name = name
+        self.name, self.digest = name, digest
 
     def at(self, azimuth: float) -> np.ndarray:
         """The responses of one direction.
@@ -94,6 +97,16 @@ class Head:
             for ears in zip(before, after)
         ])
 
+    def check_all_around(self) -> None:
+        """See that there are responses for every direction.
+
+        Raises:
+            ValueError: If neighbours are more than 30 degrees apart.
+        """
+        gaps = np.diff(self.azimuths, append=self.azimuths[0] + 360.)
+        widest = int(np.argmax(gaps))
+        self.at(self.azimuths[widest] + gaps[widest] / 2)
+
     def _between(self, azimuth: float) -> Tuple[int, float, float]:
         """Index of the neighbour above, its weight, degrees between both."""
         azimuth = float(wrap(azimuth))
@@ -121,7 +134,7 @@ class Head:
         # become fewer.
         responses = responses.T * (self.sample_rate / sample_rate)
         return Head(self.azimuths, responses.reshape(directions, ears, -1),
-                    sample_rate, self.name)
+                    sample_rate, self.name, self.digest)
 
     def with_mirrored_back(self) -> 'Head':
         """Complete the directions behind from those in front.
@@ -140,7 +153,7 @@ class Head:
         return Head(
             np.concatenate([azimuths, 180. - azimuths[inner]]),
             np.concatenate([responses, responses[inner]]), self.sample_rate,
-            f'{self.name}-mirrored')
+            f'{self.name}-mirrored', self.digest)
 
 
 def shift(response: np.ndarray, samples: float) -> np.ndarray:

@@ -21,6 +21,25 @@ LOUD = 0.05
 _APART = 40.
 # Sounds fade in and out over this many seconds.
 _FADE = 0.01
+# The longest sounds last this many seconds at least: room for both fades.
+_LASTS = 0.1
+# From and to which value a setting makes scenes. Below -60 dB a source has
+# about one step of 16 bits, above 20 dB it is at full scale.
+_RANGES = dict(
+    sample_rate=(8000, 192000),
+    seconds=(0, 3600),
+    headings=(-360, 360),
+    moving=(0, 1),
+    speed=(0, 360),
+    on=(0, 1e6),
+    off=(0, 1e6),
+    levels=(-60, 20),
+    noise=(-200, 20),
+    clip_seconds=(0, 3600),
+    every=(0.01, 3600),
+    reverberation=(0, 10))
+# Frames are this wide at most, in pixels.
+_WIDEST = 4096
 # Loudness is that of this many seconds; from faint to loud in decibels
 # relative to the mean of the sound.
 _HEARD, _FAINT, _LOUD = 0.2, -25., 5.
@@ -31,32 +50,34 @@ class SceneSettings:
     """What scenes are drawn from.
 
     Args:
-        sample_rate (int): In Hz. Defaults to 16000.
-        seconds (float): Length of a recording. Defaults to 20.
+        sample_rate (int): In Hz, 8000 to 192000. Defaults to 16000.
+        seconds (float): Length of a recording, up to 3600. Defaults to 20.
         headings (tuple[float]): Of the pairs, in degrees. Defaults to
             (0, 90, 180, 270).
         sources (tuple[int]): Fewest and most sources. Defaults to (1, 3).
         moving (float): Part of the recordings in which the sources turn
-            around the head. Defaults to 1.
+            around the head, 0 to 1. Defaults to 1.
         speed (float): At which they do, in degrees per second, to either
-            side. Defaults to 15: 30 degrees from one 2-s clip to the next,
-            so that up to five clips either way are told apart.
+            side, 0 to 360. Defaults to 15: 30 degrees from one 2-s clip to
+            the next, so that up to five clips either way are told apart.
         on (tuple[float]): Shortest and longest time that a source sounds, in
-            seconds. Defaults to (2, 5).
+            seconds, the longest 0.1 or more. Defaults to (2, 5).
         off (tuple[float]): The same of its silence. Defaults to (0.5, 2).
-        levels (tuple[float]): Of the sources, in dB. Defaults to (-6, 0).
+        levels (tuple[float]): Of the sources, in dB, -60 to 20. Defaults to
+            (-6, 0).
         noise (float): Of the noise from all sides, in dB relative to a
-            source at 0 dB. Defaults to -40.
-        frame_size (tuple[int]): Width and height of the frames, in pixels.
-            Defaults to (256, 128).
+            source at 0 dB, -200 (none at 16 bits) to 20. Defaults to -40.
+        frame_size (tuple[int]): Width and height of the frames, in pixels,
+            32 high to 4096 wide. Defaults to (256, 128).
         clip_seconds (float): Length of the clips. Defaults to 2.
-        every (float): Seconds from anchor to anchor. Defaults to 1.
+        every (float): Seconds from anchor to anchor, 0.01 or more. Defaults
+            to 1.
         reverberation (tuple[float], optional): Shortest and longest time in
-            which a room's sound falls by 60 dB, in seconds. Defaults to
-            None, no room.
+            which a room's sound falls by 60 dB, in seconds, up to 10.
+            Defaults to None, no room.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range or not finite.
     """
     sample_rate: int = 16000
     seconds: float = 20.
@@ -74,6 +95,14 @@ class SceneSettings:
     reverberation: Optional[Tuple[float, float]] = None
 
     def __post_init__(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            given = getattr(self, name)
+            values = given if isinstance(given, (tuple, list)) else (given, )
+            for value in values:
+                # NaN is in no range.
+                if value is not None and not least <= value <= most:
+                    raise ValueError(f'Scenes need {name} from {least:g} to '
+                                     f'{most:g}, but got {value:g}.')
         pairs = dict(
             sources=self.sources, on=self.on, off=self.off,
             levels=self.levels)
@@ -85,6 +114,10 @@ class SceneSettings:
                     f'Scenes need {name} from low to high'
                     f'{"" if name == "levels" else ", above 0"}, but got '
                     f'{low:g} and {high:g}.')
+        if self.on[1] < _LASTS:
+            raise ValueError(
+                f'Scenes need sounds of {_LASTS:g} s or more, or nothing is '
+                f'heard, but the longest lasts {self.on[1]:g} s.')
         if self.sources[1] > 4:
             raise ValueError(f'Scenes have four sources at most, or they '
                              f'cover each other, but got {self.sources[1]}.')
@@ -94,9 +127,10 @@ class SceneSettings:
                 f'{self.clip_seconds:g} s every {self.every:g} s cannot be '
                 'made: the clips are to fit, the step is to be above 0.')
         width, height = self.frame_size
-        if not 32 <= height <= width:
-            raise ValueError(f'Frames are 32 pixels high at least and not '
-                             f'higher than wide, but got {width} x {height}.')
+        if not 32 <= height <= width <= _WIDEST:
+            raise ValueError(
+                f'Frames are 32 pixels high at least, not higher than wide, '
+                f'and up to {_WIDEST} wide, but got {width} x {height}.')
 
 
 class Source(NamedTuple):

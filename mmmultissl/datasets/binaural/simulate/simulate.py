@@ -2,11 +2,14 @@
 """Writes simulated recordings as a binaural folder."""
 import json
 from dataclasses import asdict
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from pathlib import Path
+from typing import (Any, Callable, Dict, List, Mapping, Sequence, Tuple,
+                    Union)
 
 import cv2
 import numpy as np
 
+from mmmultissl.datasets.binaural.columns import INFO_FILE
 from mmmultissl.datasets.binaural.simulate.head import Head
 from mmmultissl.datasets.binaural.simulate.panorama import (paint_background,
                                                             paint_frame)
@@ -42,8 +45,9 @@ class Simulator:
         seed (int): Determines all recordings. Defaults to 0.
 
     Raises:
-        ValueError: If something else is to be kept apart, two heads have one
-            name, or a head that must not is in two splits.
+        ValueError: If something else is to be kept apart, the seed is below
+            0, two heads have one name, a head has no responses for some
+            direction, or one that must not is in two splits.
     """
 
     def __init__(self,
@@ -56,6 +60,8 @@ class Simulator:
         if strange:
             raise ValueError(f'{sorted(strange)[0]!r} cannot be kept apart: '
                              f'choose among {", ".join(KEPT_APART)}.')
+        if seed < 0:
+            raise ValueError(f'A seed is 0 or more, but got {seed}.')
         self.settings, self.sounds = settings, sounds
         self.heads, self.seed = heads, seed
         self.apart = tuple(kind for kind in KEPT_APART if kind in apart)
@@ -64,6 +70,8 @@ class Simulator:
         named: Dict[str, Head] = {}
         for split in SPLITS:
             for head in heads[split]:
+                # Here, before a folder is begun with it.
+                head.check_all_around()
                 if not _same(named.setdefault(head.name, head), head):
                     raise ValueError(
                         f'Two different heads have the name {head.name}: '
@@ -75,13 +83,37 @@ class Simulator:
                         f'{owner[head.name]} and {split}: give every split '
                         'heads of its own, or do not keep them apart.')
 
-    def information(self) -> Dict[str, Any]:
+    def information(
+        self, progress: Callable[[float], None] = lambda done: None
+    ) -> Dict[str, Any]:
         """What ``dataset.json`` says beside the format's own keys.
 
+        Args:
+            progress (Callable): Called with the part of the sound files that
+                was looked at. Defaults to doing nothing.
+
         Returns:
-            dict: Settings, heads, what is kept apart, seed, version.
+            dict: ``simulated``: settings, heads, what is kept apart, seed,
+            version. Where files are read, ``sound_files`` and
+            ``head_files``, digests of what is in them; of each head by name.
+
+        Raises:
+            FileNotFoundError: If a sound file is not there.
+            UnreadableSampleError: If its header is damaged, or it is short.
         """
+        files: Dict[str, Any] = {}
+        sounds = self.sounds.digest(progress)
+        if sounds is not None:
+            files['sound_files'] = sounds
+        of_heads = {
+            head.name: head.digest
+            for split in SPLITS for head in self.heads[split]
+            if head.digest is not None
+        }
+        if of_heads:
+            files['head_files'] = of_heads
         return dict(
+            **files,
             simulated=dict(
                 version=_VERSION,
                 seed=self.seed,
@@ -248,6 +280,34 @@ class Simulator:
                               source.loudness(sound, time, rate)))
         heard.sort(key=lambda found: (-found[0], found[1]))
         return [found[1:] for found in heard]
+
+
+def check_begun(root: Union[str, Path], information: Mapping[str,
+                                                             Any]) -> None:
+    """Refuse a folder that does not say of which files it was made.
+
+    Earlier ones do not. Whether it was made of these, nobody knows but the
+    user, and an original may cross splits in a mixture.
+
+    Args:
+        root (str | Path): Where recordings are to go.
+        information (Mapping): Of :meth:`Simulator.information`.
+
+    Raises:
+        ValueError: If it was begun without what tells the files.
+    """
+    path = Path(root) / INFO_FILE
+    if not path.is_file():
+        return
+    begun = json.loads(path.read_text(encoding='utf-8'))
+    lacking = ', '.join(f'"{name}": {json.dumps(value)}'
+                        for name, value in information.items()
+                        if name.endswith('_files') and name not in begun)
+    if 'simulated' in begun and lacking:
+        raise ValueError(
+            f'{path} does not say of which files the scenes were made: take '
+            'another folder, or, if you know that they were these, write '
+            f'{lacking} into it.')
 
 
 def simulate(writer,

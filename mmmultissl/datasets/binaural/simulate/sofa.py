@@ -7,6 +7,7 @@ import numpy as np
 
 from mmmultissl.datasets.binaural.simulate.cues import (interaural_level,
                                                         interaural_time)
+from mmmultissl.datasets.binaural.simulate.digest import digest_of
 from mmmultissl.datasets.binaural.simulate.head import Head, shift
 
 _CONVENTION = 'SimpleFreeFieldHRIR'
@@ -37,8 +38,9 @@ def read_sofa(path: Union[str, Path], mirror_back: bool = False) -> Head:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If h5py is not installed.
-        ValueError: If the file is no SOFA file, is of another convention, or
-            its responses do not say where left is.
+        ValueError: If the file is no SOFA file, is of another convention,
+            its numbers cannot be those of a head, or its responses do not
+            say where left is.
     """
     try:
         import h5py
@@ -54,26 +56,31 @@ def read_sofa(path: Union[str, Path], mirror_back: bool = False) -> Head:
         with h5py.File(path, 'r') as file:
             _check_convention(file, path)
             responses, sample_rate = _responses(file, path)
-            azimuths, elevations, distances = _directions(file, path)
+            azimuths, elevations, distances = _directions(
+                file, len(responses), path)
             left_first = _left_ear_first(file, path)
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, IndexError, TypeError) as error:
         raise ValueError(f'{path} cannot be read as a SOFA file ({error}): '
                          'get it anew.') from error
 
     level = np.abs(elevations) <= _LEVEL
     # Sets at several distances: the farthest is the most like a plane wave.
-    if level.any():
-        level &= distances >= distances[level].max() - 0.01
+    if not level.any():
+        raise ValueError(f'{path} has no direction within {_LEVEL:g} degrees '
+                         'of the horizontal plane: choose another.')
+    level &= distances >= distances[level].max() - 0.01
     # Of one azimuth, the response nearest to the horizontal plane is taken.
     level = np.flatnonzero(level)
     level = level[np.argsort(np.abs(elevations[level]), kind='stable')]
     azimuths, first = np.unique(np.round(azimuths[level] % 360., 6),
                                 return_index=True)
     responses = responses[level[first]]
+    _check_heard(azimuths, responses, path)
     if not left_first:
         responses = responses[:, ::-1]
     sign = _sign_of_left(azimuths, responses, sample_rate, path)
-    head = Head(sign * azimuths, responses, sample_rate, path.stem)
+    head = Head(sign * azimuths, responses, sample_rate, path.stem,
+                digest_of(path))
     if mirror_back and (np.abs(head.azimuths) <= 90.).all():
         return head.with_mirrored_back()
     return head
@@ -101,13 +108,19 @@ def _responses(file, path: Path) -> Tuple[np.ndarray, int]:
             'has (directions, 2 ears, samples): choose a binaural file.')
     rate = float(np.ravel(file['Data.SamplingRate'])[0])
     unit = _text(file['Data.SamplingRate'].attrs.get('Units', 'hertz'))
-    if unit.lower() not in ('hertz', 'hz') or rate != int(rate) or rate <= 0:
+    whole = rate.is_integer() and rate > 0
+    if unit.lower() not in ('hertz', 'hz') or not whole:
         raise ValueError(f'{path} has the sampling rate {rate:g} {unit}, but '
                          'a whole number of hertz is needed.')
-    delays = np.broadcast_to(
-        np.asarray(file['Data.Delay'], np.float64), responses.shape[:2])
+    delays = np.asarray(file['Data.Delay'], np.float64)
+    if (delays.shape not in ((2, ), (1, 2), responses.shape[:2])
+            or not (np.abs(delays) <= rate).all()):
+        raise ValueError(
+            f'{path} has delays of shape {delays.shape} that are not one for '
+            'each ear, or not all within a second: choose another.')
+    delays = np.broadcast_to(delays, responses.shape[:2])
     if delays.any():
-        room = int(np.ceil(delays.max()))
+        room = max(int(np.ceil(delays.max())), 0)
         responses = np.pad(responses, ((0, 0), (0, 0), (0, room)))
         for index in np.ndindex(delays.shape):
             responses[index] = shift(responses[index], delays[index])
@@ -127,15 +140,25 @@ def _spherical(values: np.ndarray, kind: str) -> np.ndarray:
     ])
 
 
-def _directions(file, path: Path) -> Tuple[np.ndarray, ...]:
+def _directions(file, count: int, path: Path) -> Tuple[np.ndarray, ...]:
     source = file['SourcePosition']
     kind = _text(source.attrs.get('Type', 'none'))
     if kind not in ('spherical', 'cartesian'):
         raise ValueError(f'{path} gives its directions in a system of type '
                          f'{kind}: spherical or cartesian is needed.')
+    if len(source) != count or source.size != 3 * count:
+        raise ValueError(f'{path} has {source.shape} places for {count} '
+                         'responses, but each needs three numbers: choose '
+                         'another.')
+    if not np.isfinite(source).all():
+        raise ValueError(f'{path} has places that are not finite: get it '
+                         'anew.')
     azimuths, elevations, distances = _spherical(source, kind)
     if 'ListenerView' in file:
         view = file['ListenerView']
+        if view.size not in (3, 3 * count) or not np.isfinite(view).all():
+            raise ValueError(f'{path} does not say where its listener looks '
+                             'in three finite numbers: choose another.')
         kind = _text(view.attrs.get('Type', 'cartesian'))
         azimuths = azimuths - _spherical(view, kind)[0]
     return azimuths, elevations, distances
@@ -143,15 +166,31 @@ def _directions(file, path: Path) -> Tuple[np.ndarray, ...]:
 
 def _left_ear_first(file, path: Path) -> bool:
     ears = file['ReceiverPosition']
-    places = np.asarray(ears, np.float64).reshape(2, 3, -1)[..., 0]
+    places = np.asarray(ears, np.float64)
+    # What has another shape places no ears.
+    places = places.reshape(2, 3, -1)[..., 0] if (
+        places.size and places.size % 6 == 0) else np.zeros((2, 3))
     if _text(ears.attrs.get('Type', 'cartesian')) == 'spherical':
         across = np.sin(np.radians(places[:, 0])) * places[:, 2]
     else:
         across = places[:, 1]
-    if across[0] * across[1] >= 0.:
+    if not across[0] * across[1] < 0.:
         raise ValueError(f'{path} does not place one ear on each side, so '
                          'left and right are not known: choose another.')
     return bool(across[0] > 0)
+
+
+def _check_heard(azimuths: np.ndarray, responses: np.ndarray,
+                 path: Path) -> None:
+    """See that both ears get a finite sound from each direction."""
+    bad = ~np.isfinite(responses).all((1, 2))
+    if bad.any():
+        raise ValueError(f'{path} has a response that is not finite at '
+                         f'{azimuths[bad][0]:g} degrees: get it anew.')
+    silent = ~np.square(responses).sum(2).all(1)
+    if silent.any():
+        raise ValueError(f'{path} has a silent ear at '
+                         f'{azimuths[silent][0]:g} degrees: choose another.')
 
 
 def _sign_of_left(azimuths: np.ndarray, responses: np.ndarray,

@@ -3,11 +3,14 @@
 import csv
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (Callable, Dict, List, NamedTuple, Optional, Sequence,
+                    Tuple, Union)
 
 import numpy as np
 
 from mmmultissl.datasets.binaural.audio_io import Resampler, read_audio
+from mmmultissl.datasets.binaural.simulate.digest import (digest_of,
+                                                          digest_of_values)
 from mmmultissl.datasets.binaural.simulate.splits import SPLITS
 from mmmultissl.datasets.unreadable import UnreadableSampleError
 
@@ -93,12 +96,48 @@ class FileSounds:
         original, file = listed[int(rng.integers(len(listed)))]
         return Sound(label, original, self._read(file))
 
+    def digest(
+        self, progress: Callable[[float], None] = lambda done: None) -> str:
+        """Tell these sounds from others, and check the headers of the files.
+
+        Of split, class, original and content of every file of the classes in
+        use, in their order, which is all that recordings depend on: the same
+        sounds elsewhere have the same digest.
+
+        Args:
+            progress (Callable): Called with the part that each file is of
+                all. Defaults to doing nothing.
+
+        Returns:
+            str: 16 hexadecimal digits.
+
+        Raises:
+            FileNotFoundError: If a file is not there.
+            UnreadableSampleError: If a header cannot be read or says that
+                there is less than 20 ms of sound. Silence and damage behind
+                the header are found by :meth:`draw`.
+        """
+        listed = [(split, label, original, file) for split in SPLITS
+                  for label in self.classes
+                  for original, file in self.files[split][label]]
+        told = []
+        for *names, file in listed:
+            _check_header(file)
+            told.append([*names, digest_of(file)])
+            progress(1 / len(listed))
+        return digest_of_values(told)
+
     def _prepare(self, file: Path) -> np.ndarray:
         mono = self._to_rate(*read_audio(file)).mean(1)
         if not mono.any():
             raise UnreadableSampleError(
                 f'The sound file {file} is silent; replace or remove it.')
-        return _active(mono, self._to_rate.rate)
+        active = _active(mono, self._to_rate.rate)
+        if active is None:
+            raise UnreadableSampleError(
+                f'The sound file {file} does not sound in any whole stretch '
+                f'of {_FRAME * 1000:g} ms; replace or remove it.')
+        return active
 
 
 def folder_sounds(root: Union[str, Path], sample_rate: int) -> FileSounds:
@@ -192,7 +231,12 @@ def esc_sounds(root: Union[str, Path],
         raise ValueError(f'{tables[0]} lacks one of the columns '
                          f'{", ".join(sorted(needed))}: get it anew.')
     for row in rows:
-        split = of_fold.get(int(row['fold']))
+        try:
+            split = of_fold.get(int(row['fold']))
+        except (TypeError, ValueError):
+            raise ValueError(f'{tables[0]} has the fold {row["fold"]} of '
+                             f'{row["filename"]}, which is no number: get it '
+                             'anew.') from None
         if split is not None:
             files[split].setdefault(row['category'], []).append(
                 (row['src_file'], root / 'audio' / row['filename']))
@@ -227,11 +271,38 @@ def normalised(samples: np.ndarray) -> np.ndarray:
     return (samples / np.sqrt(power)).astype(np.float32)
 
 
-def _active(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Cut away the silence before and after, and normalise the rest."""
+def _check_header(file: Path) -> None:
+    try:
+        import soundfile
+    except ImportError:
+        raise ImportError('Reading sound files needs soundfile; install it '
+                          'with: pip install soundfile') from None
+    if not file.is_file():
+        raise FileNotFoundError(f'The sound file {file} does not exist; '
+                                'replace or remove it.')
+    try:
+        header = soundfile.info(str(file))
+    except soundfile.LibsndfileError as error:
+        raise UnreadableSampleError(
+            f'The sound file {file} cannot be read ({error.error_string}); '
+            'replace or remove it.') from error
+    if header.frames < int(_FRAME * header.samplerate):
+        raise UnreadableSampleError(
+            f'The sound file {file} has {header.frames} samples at '
+            f'{header.samplerate} Hz, but {_FRAME * 1000:g} ms are needed; '
+            'replace or remove it.')
+
+
+def _active(samples: np.ndarray, sample_rate: int) -> Optional[np.ndarray]:
+    """Cut away the silence before and after, and normalise the rest.
+
+    None where no whole frame sounds.
+    """
     frame = max(int(_FRAME * sample_rate), 1)
     count = len(samples) // frame
     power = np.square(samples[:count * frame]).reshape(count, frame).mean(1)
+    if not power.any():
+        return None
     loud = np.flatnonzero(power > power.max() * 10**(-_FAINT / 10))
     start, stop = loud[0] * frame, (loud[-1] + 1) * frame
     return normalised(samples[start:max(stop, start +

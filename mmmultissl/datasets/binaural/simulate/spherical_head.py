@@ -9,6 +9,10 @@ _SPEED_OF_SOUND = 343.
 # The ear that faces the source hears it before the centre would; responses
 # begin this much earlier than at the centre, in seconds.
 _LEAD = 1e-3
+# A larger sphere's ear would be ahead of that, a smaller one's have no cues.
+_SMALLEST, _LARGEST = 0.03, 0.3
+# Below this many Hz the responses have no samples.
+_SLOWEST = 1000
 
 
 def sphere_transfer(frequencies: np.ndarray,
@@ -50,8 +54,8 @@ def spherical_head(sample_rate: int,
     """Make the responses of a sphere with two ears.
 
     Args:
-        sample_rate (int): In Hz.
-        radius (float): In metres. Defaults to 0.0875.
+        sample_rate (int): In Hz, 1000 or more.
+        radius (float): In metres, 0.03 to 0.3. Defaults to 0.0875.
         ears (float): Azimuth of the left ear, in degrees; the right one
             mirrors it. Defaults to 100, a little behind, as a head's are
             (our choice): with 90 front and back would sound the same.
@@ -61,7 +65,16 @@ def spherical_head(sample_rate: int,
     Returns:
         Head: With directions all around, pressure relative to that at the
         place of the head's centre.
+
+    Raises:
+        ValueError: If the radius or the sampling rate is out of range.
     """
+    if not _SMALLEST <= radius <= _LARGEST:
+        raise ValueError(f'A sphere as a head has a radius of {_SMALLEST} to '
+                         f'{_LARGEST} m, but got {radius:g}.')
+    if not sample_rate >= _SLOWEST:
+        raise ValueError(f'A sphere as a head needs a sampling rate of '
+                         f'{_SLOWEST} Hz or more, but got {sample_rate:g}.')
     azimuths = np.arange(-180., 180., spacing)
     taps = int(4e-3 * sample_rate) // 2 * 2
     frequencies = np.fft.rfftfreq(taps, 1 / sample_rate)

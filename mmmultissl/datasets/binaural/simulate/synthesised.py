@@ -48,6 +48,15 @@ class SynthesisedSounds:
         original = f'{label}-{split}-{int(rng.integers(self.originals))}'
         return Sound(label, original, self._make(label, original))
 
+    def digest(
+            self,
+            progress: Callable[[float], None] = lambda done: None) -> None:
+        """What tells them from other sounds: nothing, as there is no file.
+
+        Args:
+            progress (Callable): Not called; see :meth:`FileSounds.digest`.
+        """
+
     def _synthesise(self, label: str, original: str) -> np.ndarray:
         rng = np.random.default_rng(zlib.crc32(original.encode()))
         return normalised(_MAKERS[label](rng, self.sample_rate))
