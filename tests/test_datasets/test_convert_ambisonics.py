@@ -208,6 +208,28 @@ def test_videos_with_four_channels_are_panoramas(tmp_path):
     assert level[1] > 100 and level[0] < 1
 
 
+def test_another_head_or_grouping_does_not_continue_a_folder(
+        tmp_path, capsys):
+    from tests.test_datasets.test_simulate_heads import write_sofa
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    stored = encode(noise(3, RATE, 1)[:, 0], 40., 0., 'ambix')
+    soundfile = pytest.importorskip('soundfile')
+    soundfile.write(folder / 'a.wav', stored, RATE)
+    sofa = tmp_path / 'head.sofa'
+    write_sofa(sofa, spherical_head(RATE))
+    arguments = [str(folder), str(tmp_path / 'out'), '--convention', 'ambix',
+                 '--head', str(sofa)]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    for more in (['--mirror-back'], ['--source-pattern', '(a)']):
+        assert main([*arguments, *more]) == 1
+        assert 'was begun with' in capsys.readouterr().err
+    write_sofa(sofa, spherical_head(RATE, radius=0.1))
+    assert main(arguments) == 1
+    assert 'was begun with head_digest' in capsys.readouterr().err
+
+
 def test_a_head_that_does_not_exist(tmp_path, capsys):
     assert main([str(tmp_path), str(tmp_path / 'out'), '--convention', 'fuma',
                  '--head', str(tmp_path / 'no.sofa')]) == 1

@@ -118,6 +118,49 @@ def test_killed_and_repeated_gives_the_same(copy, tmp_path):
     assert tree(tmp_path / 'killed') == tree(tmp_path / 'straight')
 
 
+def test_frames_that_were_cut_off_are_left_out_and_counted(copy, tmp_path):
+    # A grey half would be a picture like any other.
+    draws = np.random.RandomState(0)
+    for path in (copy / 'frames/000002').iterdir():
+        cv2.imwrite(str(path), draws.randint(0, 255, (36, 64, 3), np.uint8))
+        content = path.read_bytes()
+        path.write_bytes(content[:len(content) // 3])
+    assert main([str(copy), str(tmp_path / 'out')]) == 0
+    result = BinauralFolder(tmp_path / 'out')
+    assert result.recordings == ('000001', '000003')
+    reasons = (tmp_path / 'out/skipped.csv').read_text()
+    assert '000002.wav,no usable clip (5 of 5 clips: no readable frame' in (
+        reasons)
+    assert '000003.wav: all frames,no frames and no video,000003' in reasons
+
+
+@pytest.mark.parametrize('content, words', [
+    ('[]', 'meta.json is not as FAIR-Play has it'),
+    ('{', 'meta.json is not as FAIR-Play has it'),
+    ('{"frame_rate": "fast"}', 'meta.json is not as FAIR-Play has it'),
+    ('{"frame_rate": 0}', 'frame_rate is 0.0'),
+])
+def test_mistakes_in_a_clips_file(tmp_path, capsys, content, words):
+    soundfile.write(tmp_path / 'audio.wav', noise(3, RATE), RATE)
+    (tmp_path / 'meta.json').write_text(content)
+    assert main([str(tmp_path), str(tmp_path / 'out')]) == 1
+    error = capsys.readouterr().err
+    assert words in error and error.count('\n') == 1
+
+
+def test_a_number_names_a_clip_too_but_one_alone(tmp_path, capsys):
+    for name in 'ab':
+        (tmp_path / 'in' / name).mkdir(parents=True)
+        soundfile.write(tmp_path / 'in' / name / 'audio.wav',
+                        noise(3, RATE), RATE)
+        (tmp_path / 'in' / name / 'meta.json').write_text('{"u_id": 7}')
+    assert main([str(tmp_path / 'in'), str(tmp_path / 'out')]) == 1
+    assert "would both be the recording '7'" in capsys.readouterr().err
+    (tmp_path / 'in/b/meta.json').unlink()
+    assert main([str(tmp_path / 'in'), str(tmp_path / 'out')]) == 0
+    assert BinauralFolder(tmp_path / 'out').recordings == ('7', 'b')
+
+
 def test_mistakes_in_splits(copy, tmp_path, capsys):
     splits = tmp_path / 'splits'
     write_splits(splits / 'a', train=NAMES[:2], val=NAMES[1:2], test=())
@@ -131,6 +174,10 @@ def test_mistakes_in_splits(copy, tmp_path, capsys):
     assert 'train.h5 does not exist' in capsys.readouterr().err
     assert main([str(splits), out]) == 1
     assert 'give the folder of FAIR-Play' in capsys.readouterr().err
+    (copy / 'splits/junk').mkdir(parents=True)
+    (copy / 'splits/junk/train.h5').write_text('no splits')
+    with pytest.raises(ValueError, match='train.h5 is no HDF5 file'):
+        read_splits(copy / 'splits/junk')
 
 
 @pytest.mark.skipif(

@@ -100,6 +100,57 @@ def test_tracks_become_calibrated_pairs(tmp_path, scene):
             sound[:, column] / 2**15, authors, atol=0.51 / 2**15)
 
 
+def test_tracks_of_two_recordings_are_not_mixed(tmp_path, scene):
+    folder = scene('scene0028')
+    write_frames(folder, [0, 2, 4])
+    for name, seed in (('AAAA', 20), ('ZZZZ', 30)):
+        (folder / f'{name}.WAV').mkdir()
+        for number in range(1, 5):
+            soundfile.write(folder / f'{name}.WAV/{name}_Tr{number}.WAV',
+                            track(seed + number) << 8, RATE,
+                            subtype='PCM_24', format='WAV')
+    assert main([str(tmp_path / 'dataset_public'), str(tmp_path / 'out')]) == 0
+    sound = BinauralFolder(tmp_path / 'out').audio('scene0028')
+    for column, number in enumerate((2, 5, 8, 3, 6, 1, 4, 7)):
+        np.testing.assert_allclose(
+            sound[:, column], track(number) * 0.1 / LEVELS[number], atol=0.51)
+    assert [name for name, reason in skipped(tmp_path / 'out')
+            if reason == 'another recording of the scene'
+            ] == ['scene0028: AAAA.WAV', 'scene0028: ZZZZ.WAV']
+
+
+def test_tracks_above_full_scale_keep_their_ratios(tmp_path):
+    folder = tmp_path / 'in/scene0028/ZOOM0001.WAV'
+    folder.mkdir(parents=True)
+    write_frames(folder.parent, [0, 2, 4])
+    for number in range(1, 9):
+        samples = track(number) / 2**20 * (2.5 if number == 2 else 0.6)
+        soundfile.write(folder / f'ZOOM0001_Tr{number}.WAV', samples, RATE,
+                        subtype='FLOAT', format='WAV')
+    assert main([str(tmp_path / 'in'), str(tmp_path / 'out')]) == 0
+    sound = BinauralFolder(tmp_path / 'out').audio('scene0028')
+    left, right = (np.sqrt(np.mean(sound[:, ear].astype(float)**2))
+                   for ear in (0, 1))  # tracks 2 and 5
+    expected = (2.5 * np.std(track(2)) / LEVELS[2]) / (
+        0.6 * np.std(track(5)) / LEVELS[5])
+    assert left / right == pytest.approx(expected, rel=1e-3)
+    assert np.abs(sound).max() == 2**15 - 1
+    noted = ('scene0028', 'kept, but made quieter: above full scale')
+    assert noted in skipped(tmp_path / 'out')
+
+
+@pytest.mark.parametrize('arguments, sentence', [
+    (('--front', 'nan'), '--front is nan'),
+    (('--front', '2'), '--front is 2.0'),
+    (('--sample-rate', '0'), '--sample-rate is 0'),
+    (('--frame-height', '-3'), '--frame-height is -3'),
+])
+def test_settings_that_make_no_sense(tmp_path, capsys, arguments, sentence):
+    assert main([str(tmp_path), str(tmp_path / 'out'), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error and error.count('\n') == 1
+
+
 def test_calibration_never_clips():
     for number in LEVELS:
         assert 0.4 < omniaudio.track_gain(number) < 1
@@ -354,7 +405,7 @@ def test_what_is_damaged_is_named(tmp_path, scene, tracks):
          'a mask cannot be read (000000_mask.png)'),
         ('scene0001: masks of second 4',
          'masks of different sizes (000004_mask.png)'),
-        ('scene0002', 'truncated (499992 of 1008036 bytes)'),
+        ('scene0002', 'truncated (500000 of 1008044 bytes)'),
         ('scene0003', 'silent (track 6)'),
     ]
 

@@ -78,6 +78,12 @@ def test_what_is_wrong_is_named_and_the_rest_is_taken(tmp_path, capsys):
     write('short.wav', good[:RATE])
     write('clipped.wav', (20 * good).clip(-1, 1))
     write('loud.wav', 20 * good, subtype='FLOAT')
+    spike = good.copy()
+    spike[100, 0] = 1e6
+    write('spike.wav', spike, subtype='FLOAT')
+    write('turned.wav', good[:, :1] * np.float32([1, -1]))
+    soundfile.write(folder / 'clipped48.wav',
+                    (20 * noise(5, 48000)).clip(-1, 1), 48000)
     half = np.concatenate([good, np.zeros_like(good)])
     write('half.wav', half)
     whole = (folder / 'good.wav').read_bytes()
@@ -107,6 +113,10 @@ def test_what_is_wrong_is_named_and_the_rest_is_taken(tmp_path, capsys):
                 'clipped.wav': 'kept, but clipped: more than 1 in 1,000 '
                 'samples at full scale',
                 'loud.wav': 'kept, but made quieter: above full scale',
+                'spike.wav': 'so far above full scale that an ear is silent',
+                'turned.wav': 'two equal channels of opposite sign',
+                'clipped48.wav': 'kept, but clipped: more than 1 in 1,000 '
+                'samples at full scale',
                 'half.wav': 'silent clips',
                 'cut.wav': 'truncated',
                 'cut.flac': 'cannot be decoded',
@@ -117,7 +127,8 @@ def test_what_is_wrong_is_named_and_the_rest_is_taken(tmp_path, capsys):
     assert reasons['nan.wav'].endswith('(2 of 160000)')
     assert reasons['short.wav'].endswith('(1.0 s)')
     result = BinauralFolder(out)
-    assert result.recordings == ('clipped', 'good', 'half', 'loud')
+    assert result.recordings == ('clipped', 'clipped48', 'good', 'half',
+                                 'loud')
     # 5 s of sound, then 5 of silence: the clip from 4 to 6 s is the last.
     half_rows = result.columns['recording'] == 'half'
     np.testing.assert_array_equal(result.columns['start'][half_rows],
@@ -128,10 +139,12 @@ def test_what_is_wrong_is_named_and_the_rest_is_taken(tmp_path, capsys):
     np.testing.assert_allclose(loud / 2**15, like * (
         (1 - 2**-15) / np.abs(like).max()), atol=0.51 / 2**15)
     printed = capsys.readouterr().out
-    assert '4 recordings, 9 clips' in printed
+    assert '5 recordings, 11 clips' in printed
+    # Clips are counted, not files.
+    assert 'skipped 2: silent clips' in printed
     assert 'skipped 2: two equal channels' in printed
     assert 'skipped 3: cannot be decoded' in printed
-    assert 'noted 1: kept, but clipped' in printed
+    assert 'noted 2: kept, but clipped' in printed
 
 
 def test_another_rate_is_resampled_and_said_once(tmp_path, monkeypatch):
@@ -307,6 +320,54 @@ def test_other_settings_do_not_continue_a_folder(tmp_path, capsys):
     assert 'was begun with hop_seconds=2.0' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('first, then', [
+    ([], ['--source-pattern', '^(.)']),
+    (['--source-pattern', '^(.)'], []),
+    (['--source-pattern', '^(.)'], ['--source-pattern', '^(.*)$']),
+    ([], ['--split-folders']),
+    (['--class-folders'], []),
+])
+def test_another_grouping_does_not_continue_a_folder(tmp_path, capsys, first,
+                                                     then):
+    write_sounds(tmp_path / 'in')
+    for split in ('train', 'val'):
+        # A class in a split, so that all settings fit.
+        (tmp_path / 'in' / split / 'dog').mkdir(parents=True)
+    for number, split in enumerate(('train', 'train', 'train', 'val')):
+        (tmp_path / f'in/{number}.wav').rename(
+            tmp_path / f'in/{split}/dog/{number}.wav')
+    arguments = [str(tmp_path / 'in'), str(tmp_path / 'out')]
+    assert main([*arguments, *first]) == 0
+    assert main([*arguments, *first]) == 0
+    capsys.readouterr()
+    before = tree(tmp_path / 'out')
+    assert main([*arguments, *then]) == 1
+    error = capsys.readouterr().err
+    assert 'was begun with' in error and error.count('\n') == 1
+    assert tree(tmp_path / 'out') == before
+
+
+def test_two_files_of_one_name_are_both_named(tmp_path, capsys):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    for name in ('a.wav', 'a.flac', 'a_wav.wav'):
+        soundfile.write(folder / name, noise(3, RATE), RATE)
+    for _ in range(2):
+        assert main([str(folder), str(tmp_path / 'out')]) == 1
+        error = capsys.readouterr().err
+        assert 'a.wav and ' in error and "a_wav.wav would both be the " \
+            "recording 'a_wav'; rename one" in error
+
+
+def test_sound_that_was_deleted_is_made_again(tmp_path):
+    arguments = [str(write_sounds(tmp_path / 'in')), str(tmp_path / 'out')]
+    assert main(arguments) == 0
+    before = tree(tmp_path / 'out')
+    (tmp_path / 'out/audio/2.npy').unlink()
+    assert main(arguments) == 0
+    assert tree(tmp_path / 'out') == before
+
+
 def test_what_moves_can_be_the_foreground(tmp_path):
     pytest.importorskip('av')
     folder = tmp_path / 'in'
@@ -378,6 +439,17 @@ def test_folders_can_be_splits_and_classes(tmp_path, capsys):
     assert main([*arguments[:2], '--source-pattern', '(x)', *arguments[2:]
                  ]) == 1
     assert "finds no group in 'test/sea gull/test'" in capsys.readouterr().err
+    for pattern, sentence in (('(', 'is no regular expression'),
+                              ('(q)?', 'finds no group')):
+        assert main([*arguments, '--source-pattern', pattern]) == 1
+        error = capsys.readouterr().err
+        assert sentence in error and error.count('\n') == 1
+    # The folder of a split is no class.
+    soundfile.write(folder / 'train/b.wav', noise(2, RATE), RATE)
+    assert main([arguments[0], str(tmp_path / 'other'), *arguments[2:]]) == 1
+    assert 'train/b.wav lies in no folder that would be its class' in (
+        capsys.readouterr().err)
+    (folder / 'train/b.wav').unlink()
     soundfile.write(folder / 'a.wav', noise(2, RATE), RATE)
     assert main(arguments[:3]) == 1
     assert 'a.wav lies in none of the folders' in capsys.readouterr().err
@@ -386,6 +458,9 @@ def test_folders_can_be_splits_and_classes(tmp_path, capsys):
 @pytest.mark.parametrize('arguments, sentence', [
     ((), 'holds no video and no audio file'),
     (('--hop-seconds', '0'), '--hop-seconds is 0.0'),
+    (('--hop-seconds', 'inf'), '--hop-seconds is inf'),
+    (('--clip-seconds', 'inf'), '--clip-seconds is inf'),
+    (('--shares', 'nan', '0', '1'), '--shares are nan 0.0 1.0'),
     (('--shares', '1', '1', '0'), '--shares are 1.0 1.0 0.0'),
 ])
 def test_mistakes_end_in_one_sentence(tmp_path, capsys, arguments, sentence):

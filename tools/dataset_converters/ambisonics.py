@@ -8,7 +8,7 @@ Videos with four channels of sound are taken for panoramas.
 import argparse
 import sys
 from pathlib import Path
-from typing import Callable, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from mmmultissl.datasets.binaural.convert.job import run
 from mmmultissl.datasets.binaural.convert.media_folder import (Channels,
                                                                classes_of,
                                                                find_files)
+from mmmultissl.datasets.binaural.simulate.digest import digest_of
 from mmmultissl.datasets.binaural.writer import BinauralWriter
 
 # Each step turns the head by 90 degrees to the left.
@@ -79,6 +80,24 @@ def make_pair(args: argparse.Namespace
         head.resampled(args.sample_rate), args.loudspeakers)
 
 
+def head_info(args: argparse.Namespace) -> Dict[str, Any]:
+    """Tell a measured head from others of the same name.
+
+    Args:
+        args (argparse.Namespace): The arguments.
+
+    Returns:
+        dict: Of a SOFA file the digest of its content, and whether its back
+        is mirrored; nothing of others.
+    """
+    if args.head in ('none', 'sphere'):
+        return {}
+    info = dict(head_digest=digest_of(Path(args.head)))
+    if args.mirror_back:
+        info['mirror_back'] = True
+    return info
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Convert; see the module's text.
 
@@ -108,6 +127,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
                 source=f'first-order ambisonics of '
                 f'{args.source.resolve().name}',
                 **settings.info(),
+                **grouping(args).info(),
+                **head_info(args),
                 convention=args.convention,
                 head=Path(args.head).name,
                 loudspeakers=None if args.head == 'none' else

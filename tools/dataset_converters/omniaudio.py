@@ -67,6 +67,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         settings = omniaudio.Settings(args.frame_height, args.front,
                                       args.segmentation_ids, args.sample_rate,
                                       args.foreground, args.incomplete)
+        settings.check()
         scenes = omniaudio.find_scenes(args.source, settings)
         with BinauralWriter(
                 args.out,

@@ -52,6 +52,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
                 settings.sample_rate,
                 classes=classes_of(args.source, grouping(args)),
                 source=f'stereo files of {args.source.resolve().name}',
+                **grouping(args).info(),
                 **settings.info()) as writer:
             run(writer, files)
 

@@ -7,6 +7,7 @@ from typing import Dict, Tuple, Union
 import numpy as np
 from mmengine.logging import print_log
 
+from mmmultissl.datasets.binaural.whole_file import find_fault
 from mmmultissl.datasets.unreadable import UnreadableSampleError
 
 
@@ -22,8 +23,8 @@ def read_audio(path: Union[str, Path]) -> Tuple[np.ndarray, int]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UnreadableSampleError: If it is empty, damaged, of no known format,
-            or holds NaN or infinite samples.
+        UnreadableSampleError: If it is empty, cut off, damaged, of no known
+            format, or holds NaN or infinite samples.
         ImportError: If soundfile is not installed.
     """
     try:
@@ -35,6 +36,11 @@ def read_audio(path: Union[str, Path]) -> Tuple[np.ndarray, int]:
     if not path.is_file():
         raise FileNotFoundError(f'The sound file {path} does not exist; '
                                 'correct the path.')
+    fault = find_fault(path)
+    if fault:
+        raise UnreadableSampleError(
+            f'The sound file {path} is {fault.reason} ({fault.detail}); '
+            'replace or remove it.')
     try:
         samples, rate = soundfile.read(
             str(path), dtype='float32', always_2d=True)

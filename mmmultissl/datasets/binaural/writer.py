@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -93,9 +94,15 @@ class BinauralWriter:
         self._journal = open(self.root / _JOURNAL, 'a+b')
         try:
             self._lock()
-            self._write_settings(settings)
-            self._read_finished()
-            self._read_journal()
+            try:
+                self._write_settings(settings)
+                self._read_finished()
+                self._read_journal()
+            except BaseException:
+                if not os.fstat(self._journal.fileno()).st_size:
+                    # A folder that is refused stays as it was.
+                    (self.root / _JOURNAL).unlink()
+                raise
         except BaseException:
             self._journal.close()
             raise
@@ -213,8 +220,12 @@ class BinauralWriter:
         """
         rows = sum(len(rows) for rows, _ in self._recordings.values())
         lines = [f'{self.root}: {len(self)} recordings, {rows} clips']
-        reasons = Counter(
-            reason.split(' (')[0] for _, reason, _ in self.skipped())
+        reasons = Counter()
+        for file, reason, _ in self.skipped():
+            # One line may stand for several clips, masks or headings.
+            several = re.search(r': (\d+) of \d+ [^:]*$', file)
+            reasons[reason.split(' (')[0]] += int(
+                several[1]) if several else 1
         lines += [
             f'  {"noted" if reason.startswith("kept") else "skipped"} '
             f'{count}: {reason}' for reason, count in reasons.most_common()
@@ -322,6 +333,10 @@ class BinauralWriter:
                 rows, _ = self._recordings.setdefault(row['recording'],
                                                       ([], []))
                 rows.append(row)
+        # What was deleted is made again.
+        for name in [*self._recordings]:
+            if not (self.root / 'audio' / f'{name}.npy').is_file():
+                del self._recordings[name]
         path = self.root / SKIPPED_FILE
         if not path.is_file():
             return

@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What the command lines of the converters share."""
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Callable
@@ -125,9 +126,9 @@ def clip_settings(args: argparse.Namespace) -> ClipSettings:
                         ('--clip-seconds', args.clip_seconds),
                         ('--hop-seconds', hop), ('--frame-height',
                                                  args.frame_height)):
-        if not value > 0:
+        if not 0 < value < math.inf:
             raise ValueError(f'{name} is {value}; give a number above 0.')
-    if min(args.shares) < 0 or abs(sum(args.shares) - 1) > 1e-6:
+    if not min(args.shares) >= 0 or not abs(sum(args.shares) - 1) <= 1e-6:
         raise ValueError(f'--shares are {" ".join(map(str, args.shares))}; '
                          'give three numbers from 0 on whose sum is 1.')
     return ClipSettings(args.sample_rate, args.clip_seconds, hop,

@@ -6,9 +6,7 @@ from typing import (Callable, Iterator, List, NamedTuple, Optional, Sequence,
 import numpy as np
 
 from mmmultissl.datasets.binaural.convert.anchors import clip_starts
-from mmmultissl.datasets.binaural.convert.checks import (SILENCE,
-                                                         clipped_share, rms,
-                                                         to_int16)
+from mmmultissl.datasets.binaural.convert.checks import SILENCE, rms, to_int16
 from mmmultissl.datasets.binaural.convert.foreground import (NO_FOREGROUND,
                                                              difference_masks)
 from mmmultissl.datasets.binaural.convert.job import Recording
@@ -17,6 +15,7 @@ from mmmultissl.datasets.binaural.convert.unusable import UnusableFile
 
 # A share of samples at full scale that is heard as distortion (our choice).
 _CLIPPED = 1e-3
+QUIETER = 'kept, but made quieter: above full scale'
 
 # From times in seconds, ascending, to the pictures shown then.
 Pictures = Callable[[Sequence[float]], Iterator[Tuple[int, np.ndarray]]]
@@ -61,6 +60,7 @@ def assemble(name: str,
              pictures: Optional[Pictures],
              settings: ClipSettings,
              headings: Sequence[float] = (0., ),
+             clipped: float = 0.,
              **columns) -> Recording:
     """Cut a recording into clips, each with the frame at its centre.
 
@@ -72,6 +72,8 @@ def assemble(name: str,
             first sample; None for sound alone.
         settings (ClipSettings): How.
         headings (Sequence[float]): Of the pairs. Defaults to (0, ).
+        clipped (float): Share of the file's own samples that were cut off at
+            full scale; resampling hides them. Defaults to 0.
         **columns: Further columns of the index, the same for all clips.
 
     Returns:
@@ -80,9 +82,16 @@ def assemble(name: str,
         made quieter as a whole; clipped sound is kept and said.
 
     Raises:
-        UnusableFile: If no clip is left.
+        UnusableFile: If no clip is left, or a channel becomes silent where
+            another one is far above full scale.
     """
     rate = settings.sample_rate
+    audio, factor = to_int16(samples)
+    if factor < 1 and any(
+            factor * rms(channel) < SILENCE <= rms(channel)
+            for channel in samples.T):
+        raise UnusableFile('so far above full scale that an ear is silent',
+                           f'{1 / factor:.3g} times')
     clip = round(settings.clip_seconds * rate)
     all_starts = clip_starts(
         len(samples), rate, settings.clip_seconds, settings.hop_seconds)
@@ -128,12 +137,11 @@ def assemble(name: str,
     if not starts:
         raise UnusableFile('no usable clip',
                            '; '.join(': '.join(pair) for pair in left_out))
-    audio, factor = to_int16(samples)
-    if factor < 1:
-        left_out.append(('', 'kept, but made quieter: above full scale'))
-    elif clipped_share(samples) > _CLIPPED:
+    if clipped > _CLIPPED:
         left_out.append(('', 'kept, but clipped: more than 1 in 1,000 samples '
                          'at full scale'))
+    elif factor < 1:
+        left_out.append(('', QUIETER))
     rows = [
         dict(
             start=start,

@@ -69,7 +69,8 @@ def check_stereo(samples: np.ndarray) -> None:
 
     Raises:
         UnusableFile: If there is one channel or more than two, if the two
-            are equal (difference 40 dB below the sum), or if one is silent.
+            are equal or each other's negative (their difference or sum 40 dB
+            below the other), or if one is silent.
     """
     channels = samples.shape[1]
     if channels == 1:
@@ -81,22 +82,28 @@ def check_stereo(samples: np.ndarray) -> None:
     if level <= DUAL_MONO_DB:
         raise UnusableFile('two equal channels',
                            f'their difference is at {level:.1f} dB')
+    if level >= -DUAL_MONO_DB:
+        raise UnusableFile('two equal channels of opposite sign',
+                           f'their sum is at {-level:.1f} dB')
     if min(rms(samples[:, 0]), rms(samples[:, 1])) < SILENCE:
         raise UnusableFile('one of the two channels is silent')
 
 
 def clipped_share(samples: np.ndarray) -> float:
-    """Share of the samples that are at full scale or beyond.
+    """Share of the samples that were cut off at full scale.
 
     Args:
         samples (np.ndarray): Float, full scale at 1.
 
     Returns:
-        float: From 0 to 1.
+        float: From 0 to 1; 0 where a sample is beyond full scale, so that
+        nothing was cut off there.
     """
     # The largest number of 16 bits is one step below 1.
-    full = 1 - 1 / 2**15
-    return float(np.mean(np.abs(samples) >= full))
+    sizes = np.abs(samples)
+    if sizes.max(initial=0.) > 1:
+        return 0.
+    return float(np.mean(sizes >= 1 - 1 / 2**15))
 
 
 def to_int16(samples: np.ndarray) -> Tuple[np.ndarray, float]:

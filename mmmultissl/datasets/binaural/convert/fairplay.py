@@ -10,6 +10,7 @@ not name: its random splits, and those drawn here, may share a recording
 between train and test.
 """
 import json
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,8 @@ from mmmultissl.datasets.binaural.columns import SPLITS
 from mmmultissl.datasets.binaural.convert.anchors import drawn_split
 from mmmultissl.datasets.binaural.convert.assemble import (ClipSettings,
                                                            Pictures, assemble)
-from mmmultissl.datasets.binaural.convert.checks import check_stereo
+from mmmultissl.datasets.binaural.convert.checks import (check_stereo,
+                                                         clipped_share)
 from mmmultissl.datasets.binaural.convert.job import Recording, Source
 from mmmultissl.datasets.binaural.convert.media import frames_at
 from mmmultissl.datasets.binaural.convert.pictures import read_pictures
@@ -118,14 +120,29 @@ def _folder_per_clip(root: Path) -> List[Clip]:
         if audio is None:
             continue
         meta = folder / 'meta.json'
-        said = json.loads(meta.read_text()) if meta.is_file() else {}
+        name, rate = _read_meta(meta) if meta.is_file() else (None, None)
         clips.append(
-            Clip(
-                said.get('u_id',
-                         folder.resolve().name), audio,
-                _first([folder / 'frames']), None,
-                float(said.get('frame_rate', _FRAMES_PER_SECOND))))
+            Clip(name or folder.resolve().name, audio,
+                 _first([folder / 'frames']), None, rate
+                 or _FRAMES_PER_SECOND))
     return clips
+
+
+def _read_meta(path: Path) -> Tuple[Optional[str], Optional[float]]:
+    """Name of a clip and its frames per second, where its file says so."""
+    try:
+        said = json.loads(path.read_text(encoding='utf-8'))
+        name, rate = said.get('u_id'), said.get('frame_rate')
+        if rate is not None:
+            rate = float(rate)
+            if not 0 < rate < math.inf:
+                raise ValueError(f'frame_rate is {rate}')
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{path} is not as FAIR-Play has it ({error}); correct it or '
+            'remove it.') from None
+    # A number would be a name, too.
+    return None if name is None else str(name), rate
 
 
 def _first(paths: Iterable[Path]) -> Optional[Path]:
@@ -155,7 +172,12 @@ def read_splits(folder: Path) -> Dict[str, str]:
             raise FileNotFoundError(
                 f'{path} does not exist; give one of FAIR-Play\'s folders '
                 'splits/split1 … splits/split10.')
-        with h5py.File(path, 'r') as file:
+        try:
+            opened = h5py.File(path, 'r')
+        except OSError as error:
+            raise ValueError(f'{path} is no HDF5 file ({error}); copy it '
+                             'again.') from None
+        with opened as file:
             if 'audio' not in file:
                 raise ValueError(f'{path} has no entry audio; give one of '
                                  'FAIR-Play\'s own splits.')
@@ -188,13 +210,17 @@ def read_clip(clip: Clip, split: str, settings: ClipSettings,
     """
     samples, rate, _ = read_any_sound(clip.audio)
     check_stereo(samples)
-    return assemble(
+    recording = assemble(
         clip.name,
         resampler(samples, rate),
         _pictures(clip, settings.height),
         settings,
+        clipped=clipped_share(samples),
         source_recording=clip.name,
         split=split)
+    if clip.frames is None and clip.video is None:
+        recording.left_out.append(('all frames', 'no frames and no video'))
+    return recording
 
 
 def _pictures(clip: Clip, height: int) -> Optional[Pictures]:

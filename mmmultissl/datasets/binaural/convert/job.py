@@ -48,7 +48,17 @@ def run(writer: BinauralWriter, sources: Sequence[Source]) -> None:
         writer (BinauralWriter): Of the folder; sources that cannot be used
             are named to it.
         sources (Sequence[Source]): All of them, finished ones too.
+
+    Raises:
+        ValueError: If two of them would be the same recording.
     """
+    path_of: Dict[str, str] = {}
+    for source in sources:
+        other = path_of.setdefault(source.name, source.path)
+        if other != source.path:
+            raise ValueError(
+                f'{other} and {source.path} would both be the recording '
+                f'{source.name!r}; rename one of them.')
     left = [source for source in sources if source.name not in writer]
     if len(left) < len(sources):
         print(

@@ -14,7 +14,8 @@ from mmmultissl.datasets.binaural.columns import SPLITS
 from mmmultissl.datasets.binaural.convert.anchors import drawn_split
 from mmmultissl.datasets.binaural.convert.assemble import (ClipSettings,
                                                            assemble)
-from mmmultissl.datasets.binaural.convert.checks import check_stereo
+from mmmultissl.datasets.binaural.convert.checks import (check_stereo,
+                                                         clipped_share)
 from mmmultissl.datasets.binaural.convert.job import Recording, Source
 from mmmultissl.datasets.binaural.convert.media import (AUDIO_SUFFIXES,
                                                         VIDEO_SUFFIXES,
@@ -38,6 +39,18 @@ class Grouping(NamedTuple):
     source_pattern: Optional[str] = None
     split_folders: bool = False
     class_folders: bool = False
+
+    def info(self) -> dict:
+        """What ``dataset.json`` says of it.
+
+        Returns:
+            dict: What is not the default, with which a folder can be
+            continued; another grouping would share sources between splits.
+        """
+        return {
+            name: value
+            for name, value in self._asdict().items() if value
+        }
 
 
 class Channels(NamedTuple):
@@ -127,11 +140,20 @@ def _media_files(root: Path) -> List[Path]:
     return sorted(paths)
 
 
+def _searched(pattern: str, source: str) -> Optional['re.Match']:
+    try:
+        return re.search(pattern, source)
+    except re.error as error:
+        raise ValueError(
+            f'The source pattern {pattern!r} is no regular expression '
+            f'({error}); correct it.') from None
+
+
 def _columns(inner: Path, grouping: Grouping, settings: ClipSettings) -> dict:
     source = inner.with_suffix('').as_posix()
     if grouping.source_pattern is not None:
-        match = re.search(grouping.source_pattern, source)
-        if match is None or not match.groups():
+        match = _searched(grouping.source_pattern, source)
+        if match is None or not match.groups() or not match[1]:
             raise ValueError(
                 f'The source pattern {grouping.source_pattern!r} finds no '
                 f'group in {source!r}; write one with a group in parentheses '
@@ -146,12 +168,13 @@ def _columns(inner: Path, grouping: Grouping, settings: ClipSettings) -> dict:
         split = drawn_split(source, settings.shares)
     columns = dict(source_recording=source, split=split)
     if grouping.class_folders:
-        columns['class'] = (_class_of(inner), )
+        columns['class'] = (_class_of(inner, grouping), )
     return columns
 
 
-def _class_of(inner: Path) -> str:
-    if len(inner.parts) == 1:
+def _class_of(inner: Path, grouping: Grouping) -> str:
+    # A split's folder is no class.
+    if len(inner.parts) == 1 + grouping.split_folders:
         raise ValueError(f'{inner} lies in no folder that would be its '
                          'class; move it into one.')
     # The index separates classes by blanks.
@@ -172,7 +195,7 @@ def classes_of(root: Path, grouping: Grouping) -> Tuple[str, ...]:
         return ()
     return tuple(
         sorted(
-            {_class_of(path.relative_to(root))
+            {_class_of(path.relative_to(root), grouping)
              for path in _media_files(root)}))
 
 
@@ -210,4 +233,4 @@ def read_file(path: Path, name: str, settings: ClipSettings,
         pictures = pictures_at
 
     return assemble(name, pairs, pictures, settings, channels.headings,
-                    **columns)
+                    clipped_share(samples), **columns)

@@ -15,6 +15,7 @@ import numpy as np
 
 from mmmultissl.datasets.binaural.audio_io import resample
 from mmmultissl.datasets.binaural.convert.anchors import clip_starts
+from mmmultissl.datasets.binaural.convert.assemble import QUIETER
 from mmmultissl.datasets.binaural.convert.checks import (check_samples, rms,
                                                          to_int16)
 from mmmultissl.datasets.binaural.convert.foreground import (NO_FOREGROUND,
@@ -76,7 +77,8 @@ def track_gain(track: int) -> float:
 
     One factor per microphone for the whole set: it evens out microphones and
     preamplifiers, and keeps every difference of level between ears that
-    comes from the scene. All factors are below 1, so nothing clips.
+    comes from the scene. All factors are below 1, so files of whole numbers
+    do not clip.
 
     Args:
         track (int): From 1 to 8.
@@ -121,6 +123,20 @@ class Settings(NamedTuple):
     sample_rate: int = RATE
     foreground: str = 'difference'
     incomplete: str = 'skip'
+
+    def check(self) -> None:
+        """See that they can be used.
+
+        Raises:
+            ValueError: If one makes no sense.
+        """
+        if not 0 <= self.front <= 1:
+            raise ValueError(f'--front is {self.front}; give a number from 0, '
+                             "the frames' left edge, to 1, their right one.")
+        for name, value in (('--sample-rate', self.sample_rate),
+                            ('--frame-height', self.height)):
+            if value < 1:
+                raise ValueError(f'{name} is {value}; give 1 or more.')
 
     def info(self) -> dict:
         """What ``dataset.json`` says of them.
@@ -173,21 +189,27 @@ def find_scenes(root: Path, settings: Settings) -> List[Source]:
             name=f'scene{number:04d}',
             path=str(folder),
             size=sum(path.stat().st_size
-                     for path in _track_paths(folder).values()),
+                     for path in _track_paths(folder)[0].values()),
             read=partial(read_scene, number, folder, settings))
         for number, folder in sorted(scenes.items())
     ]
 
 
-def _track_paths(folder: Path) -> Dict[int, Path]:
-    """The tracks of a scene: NAME.WAV/NAME_Tr1.WAV … NAME_Tr8.WAV."""
-    found = {}
+def _track_paths(folder: Path) -> Tuple[Dict[int, Path], List[str]]:
+    """The tracks of a scene: NAME.WAV/NAME_Tr1.WAV … NAME_Tr8.WAV.
+
+    Of several recordings the loaders, too, take one. It is that with the most
+    tracks, since tracks of two do not belong together; the others are named.
+    """
+    found: Dict[Path, Dict[int, Path]] = {}
     for path in sorted(folder.glob('*.[Ww][Aa][Vv]/*.[Ww][Aa][Vv]')):
         match = re.fullmatch(r'(.+)_Tr([1-8])', path.stem)
         if match and path.is_file() and match[1] == path.parent.stem:
-            # Of several recordings the loaders, too, take one.
-            found[int(match[2])] = path
-    return found
+            found.setdefault(path.parent, {})[int(match[2])] = path
+    if not found:
+        return {}, []
+    best = max(found, key=lambda name: len(found[name]))  # the first of equals
+    return found[best], [name.name for name in found if name != best]
 
 
 def read_scene(number: int, folder: Path, settings: Settings) -> Recording:
@@ -205,7 +227,7 @@ def read_scene(number: int, folder: Path, settings: Settings) -> Recording:
         UnusableFile: If track 1 or every pair is missing, a track is not at
             48,000 Hz, or no clip is loud enough.
     """
-    paths = _track_paths(folder)
+    paths, others = _track_paths(folder)
     if 1 not in paths:
         raise UnusableFile('track 1 is missing')
     pairs = {
@@ -216,9 +238,13 @@ def read_scene(number: int, folder: Path, settings: Settings) -> Recording:
         str(track) for track in sorted(set(range(1, 9)) - set(paths)))
     if not pairs or (settings.incomplete == 'skip' and missing):
         raise UnusableFile(f'tracks are missing: {missing}')
-    audio, starts = _read_tracks(paths, pairs, settings.sample_rate)
+    audio, factor, starts = _read_tracks(paths, pairs, settings.sample_rate)
     seconds = [start // RATE for start in starts]
     recording = Recording(audio, [], {}, [])
+    if factor < 1:
+        recording.left_out.append(('', QUIETER))
+    recording.left_out.extend(
+        (name, 'another recording of the scene') for name in others)
     if missing:
         lost = ', '.join(f'{h:g}' for h in PAIRS if h not in pairs)
         recording.left_out.append(
@@ -280,7 +306,7 @@ _PLACES = dict(
 
 
 def _read_tracks(paths: Dict[int, Path], pairs: Dict[float, Tuple[int, int]],
-                 rate: int) -> Tuple[np.ndarray, List[int]]:
+                 rate: int) -> Tuple[np.ndarray, float, List[int]]:
     """Read the pairs, and find the clips that are loud enough."""
     order = [track for tracks in pairs.values() for track in tracks]
     columns, lengths = {}, []
@@ -299,13 +325,16 @@ def _read_tracks(paths: Dict[int, Path], pairs: Dict[float, Tuple[int, int]],
         if track == 1:
             loud = mono[:, 0]
         if track in order:
-            columns[track] = to_int16(resample(mono, RATE, rate))[0]
+            columns[track] = resample(mono, RATE, rate)
     if max(lengths) - min(lengths) > _OUT_OF_STEP * RATE:
         raise UnusableFile('tracks of different lengths')
     length = min(lengths)
-    audio = np.concatenate(
-        [columns[track][:length * rate // RATE] for track in order], axis=1)
-    return audio, _loud_enough(loud[:length])
+    # One factor for all, or differences of level between ears would change.
+    audio, factor = to_int16(
+        np.concatenate(
+            [columns[track][:length * rate // RATE] for track in order],
+            axis=1))
+    return audio, factor, _loud_enough(loud[:length])
 
 
 def _loud_enough(track: np.ndarray) -> List[int]:

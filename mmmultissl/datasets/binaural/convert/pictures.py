@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from mmmultissl.datasets.binaural.convert.unusable import UnusableFile
+from mmmultissl.datasets.transforms.load_image import find_fault
 
 # Artefacts of JPEG are invisible to networks at this quality (our choice).
 _QUALITY = 90
@@ -59,9 +60,15 @@ def read_picture(path: Path, height: int) -> np.ndarray:
         np.ndarray: uint8 RGB, (H, W, 3).
 
     Raises:
-        UnusableFile: If it is damaged.
+        UnusableFile: If it is damaged or cut off.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    content = path.read_bytes()
+    # OpenCV fills with grey what a truncated file lacks.
+    fault = find_fault(content)
+    if fault:
+        raise UnusableFile('a picture is damaged', f'{path.name}: {fault}')
+    picture = cv2.imdecode(
+        np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         raise UnusableFile('a picture cannot be read', path.name)
     return reduced(picture, height)[..., ::-1]

@@ -3,8 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import (Any, Callable, Dict, List, Mapping, Sequence, Tuple,
-                    Union)
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Union
 
 import cv2
 import numpy as np

@@ -97,7 +97,9 @@ class FileSounds:
         return Sound(label, original, self._read(file))
 
     def digest(
-        self, progress: Callable[[float], None] = lambda done: None) -> str:
+        self,
+        progress: Callable[[float], None] = lambda done: None
+    ) -> str:
         """Tell these sounds from others, and check the headers of the files.
 
         Of split, class, original and content of every file of the classes in
