@@ -20,15 +20,13 @@ distances = dict(
 # quarter.
 rows = dict(
     random=dict(train=False, checkpoint='random'),
-    spatial=dict(),
-    foreground=dict(),
-    gap=dict(),
-    spatial_third=dict(part=True, share=1 / 3),
-    foreground_third=dict(part=True, share=1 / 3),
-    gap_third=dict(part=True, share=1 / 3),
-    spatial_quarter=dict(part=True, share=1 / 4),
-    foreground_quarter=dict(part=True, share=1 / 4),
-    gap_quarter=dict(part=True, share=1 / 4),
+    **{task: dict()
+       for task in tasks},
+    **{
+        f'{task}_{part}': dict(part=True, share=share)
+        for part, share in (('third', 1 / 3), ('quarter', 1 / 4))
+        for task in tasks
+    },
     concat=dict(concat=[f'{task}_third' for task in tasks]),
     multitask=dict(),
     # All six orders by one distance, one order by the other.
