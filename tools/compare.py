@@ -124,8 +124,8 @@ def make_steps(comparison: Comparison, jobs: Sequence[Job],
             job.output, (files[job.name], ),
             job.beside,
             prepare=lambda job=job: begin(comparison, job),
-            finish=lambda took, job=job: finish(comparison, job, took))
-        for job in jobs
+            finish=lambda took, job=job: finish(comparison, job, took),
+            after=job.after) for job in jobs
     ]
 
 

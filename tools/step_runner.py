@@ -46,6 +46,9 @@ class Step(NamedTuple):
             ValueError or OSError of it is a failure of the step. It returns
             a checksum of what counts of the step's files, or None for that of
             all. Defaults to None.
+        after (tuple[str]): Names of steps that spare this one work where they
+            are done before: it waits for them as long as something else can
+            begin. Defaults to none.
     """
     name: str
     title: str
@@ -57,6 +60,7 @@ class Step(NamedTuple):
     beside: Tuple[Path, ...] = ()
     prepare: Optional[Callable[[], None]] = None
     finish: Optional[Callable[[float], Optional[str]]] = None
+    after: Tuple[str, ...] = ()
 
     @property
     def written(self) -> Tuple[Path, ...]:
@@ -274,7 +278,12 @@ class Runner:
         return time_left(steps, self.done, running, self.lanes, pace)
 
     def _begin_steps(self) -> int:
-        for name, step in self.steps.items():
+        settled = {*self.done, *self.lost}
+        # At last those that would rather wait.
+        order = sorted(
+            self.steps.items(),
+            key=lambda each: not settled.issuperset(each[1].after))
+        for name, step in order:
             if len(self.running) == self.lanes:
                 return 0
             if (name in self.running or name in self.done or name in self.lost

@@ -57,6 +57,11 @@ def parse_args(
         '--no-persistent-workers',
         action='store_true',
         help='let worker processes end with each pass of a data loader')
+    parser.add_argument(
+        '--finished-stages',
+        metavar='DIR',
+        help='of a config with stages: a stage that a run below this folder '
+        'has trained with the very same inputs is copied from there')
     add_common_arguments(parser)
     return parse(parser, arguments)
 
@@ -86,6 +91,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
             f'--resume {args.resume} names the checkpoint of one stage, but '
             f'{args.config} has several: leave the path out, the run goes on '
             'where it stopped.')
+    if args.finished_stages is not None and not staged:
+        raise ValueError(
+            f'--finished-stages is for a config with stages, and {args.config} '
+            'has none: leave it out.')
     if args.resume is not None and not staged:
         cfg.resume = True
         if args.resume != 'auto':
@@ -104,7 +113,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         options = ['--amp'] if args.amp else []
         tool = [sys.executable, str(Path(__file__).resolve())]
         enter_group(args.launcher)
-        run_stages(cfg, StageProcesses(tool, options, args.launcher), options)
+        run_stages(cfg, StageProcesses(tool, options, args.launcher), options,
+                   args.finished_stages)
         return
     runner = build_runner(cfg)
     try:

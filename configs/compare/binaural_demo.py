@@ -55,7 +55,11 @@ rows = dict(
     **{
         f'{task}{part}': dict(cfg_options=options)
         for task, options in only.items()
-        for part in ('', '_third', '_quarter')
+        for part in ('', '_quarter')
+    },
+    **{
+        f'{task}_third': incremental
+        for task in only
     },
     incremental_euclidean=incremental,
     incremental_contrastive=incremental,

@@ -43,7 +43,11 @@ rows = dict(
     **{
         f'{task}{part}': config
         for task, config in alone.items()
-        for part in ('', '_third', '_quarter')
+        for part in ('', '_quarter')
+    },
+    **{
+        f'{task}_third': incremental
+        for task in alone
     },
     incremental_euclidean=incremental,
     incremental_contrastive=incremental,

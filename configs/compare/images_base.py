@@ -13,7 +13,8 @@ monitor.earlier_tasks = dict(interval=500)
 cfg_options = dict(custom_hooks=[monitor])
 
 # A row made of several trained encoders has the same budget in sum: two
-# columns get half of it each, two teachers and their student a third each.
+# columns get half of it each, two teachers and their student a third each. A
+# half is the first stage of an order, which is trained once for both.
 alone_moco = {'model.tasks.densecl': None}
 alone_densecl = {'model.tasks.moco': None}
 teachers = {
@@ -42,8 +43,10 @@ rows = dict(
     random=dict(train=False, checkpoint='random'),
     moco=dict(cfg_options=alone_moco),
     densecl=dict(cfg_options=alone_densecl),
-    moco_half=dict(cfg_options=alone_moco, part=True, share=1 / 2),
-    densecl_half=dict(cfg_options=alone_densecl, part=True, share=1 / 2),
+    moco_half=dict(
+        cfg_options=dict(stage_order=['moco']), part=True, share=1 / 2),
+    densecl_half=dict(
+        cfg_options=dict(stage_order=['densecl']), part=True, share=1 / 2),
     moco_third=dict(cfg_options=alone_moco, part=True, share=1 / 3),
     densecl_third=dict(cfg_options=alone_densecl, part=True, share=1 / 3),
     concat=dict(concat=['moco_half', 'densecl_half']),

@@ -30,8 +30,11 @@ cfg_options = {
 }
 config = 'configs/demo/multissl_densecl_r18_demo.py'
 amalgamation = dict(config='configs/compare/rows/amalgamation_demo.py')
+incremental = dict(config='configs/compare/rows/incremental_demo.py')
 rows = dict(
-    incremental=dict(config='configs/compare/rows/incremental_demo.py'),
+    moco_half=incremental,
+    densecl_half=incremental,
+    incremental=incremental,
     amalgamation_euclidean=amalgamation,
     amalgamation_contrastive=amalgamation)
 

@@ -12,10 +12,13 @@ lists = dict(voc=dict(root='data/VOCdevkit/VOC2007', share=.3, seed=0))
 
 config = 'configs/multissl_densecl_r50.py'
 amalgamation = dict(config='configs/compare/rows/amalgamation_r50.py')
+incremental = dict(
+    config='configs/incremental/incremental_moco-densecl_euclidean_'
+    'resnet50_8xb32_in1k.py')
 rows = dict(
-    incremental=dict(
-        config='configs/incremental/incremental_moco-densecl_euclidean_'
-        'resnet50_8xb32_in1k.py'),
+    moco_half=incremental,
+    densecl_half=incremental,
+    incremental=incremental,
     amalgamation_euclidean=amalgamation,
     amalgamation_contrastive=amalgamation)
 

@@ -13,8 +13,11 @@ cfg_options = {
 }
 config = 'configs/compare/rows/multissl_w32.py'
 amalgamation = dict(config='configs/compare/rows/amalgamation_w32.py')
+incremental = dict(config='configs/compare/rows/incremental_w32.py')
 rows = dict(
-    incremental=dict(config='configs/compare/rows/incremental_w32.py'),
+    moco_half=incremental,
+    densecl_half=incremental,
+    incremental=incremental,
     amalgamation_euclidean=amalgamation,
     amalgamation_contrastive=amalgamation)
 evaluations = dict(

@@ -1,25 +1,21 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
-# Which distance, and how much of it: incremental learning in one order, one
-# seed, to be judged on the development lists alone.
+# How much of each distance: incremental learning in one order, one seed, to
+# be judged on the development lists alone.
 #   python tools/compare.py configs/compare/images_voc07_r18-w32_distances.py --jobs 2
 # All settings are our choice.
 _base_ = './images_voc07_r18-w32.py'
 
 title = 'Weights and distances of the distillation, half the channels'
 seeds = [0]
-alone = {'model.tasks.densecl': None}
+reference = 'incremental_moco-densecl_euclidean_0'
+baselines = []
 distances = dict(
     euclidean=(dict(type='mmmultissl.EuclideanDistance'), (1., 10., 100.)),
-    contrastive=(dict(type='mmmultissl.ContrastiveDistance', temperature=.2),
-                 (.1, 1., 10.)),
     centred=(dict(type='mmmultissl.ContrastiveDistance', temperature=.2,
                   centre=True), (.1, 1., 10.)))
 rows = dict(
     _delete_=True,
     random=dict(train=False, checkpoint='random'),
-    moco=dict(cfg_options=alone),
-    densecl=dict(cfg_options={'model.tasks.moco': None}),
-    multitask=dict(),
     incremental=dict(
         config='configs/compare/rows/incremental_w32.py',
         sweep=dict(

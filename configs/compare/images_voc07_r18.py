@@ -25,10 +25,13 @@ amalgamation = dict(
         'train_dataloader.dataset.data_prefix': ['JPEGImages', ''],
         'train_dataloader.dataset.img_suffix': ['.jpg', '']
     })
+incremental = dict(
+    config='configs/incremental/incremental_moco-densecl_euclidean_'
+    'resnet18_1xb64_voc07-96px.py')
 rows = dict(
-    incremental=dict(
-        config='configs/incremental/incremental_moco-densecl_euclidean_'
-        'resnet18_1xb64_voc07-96px.py'),
+    moco_half=incremental,
+    densecl_half=incremental,
+    incremental=incremental,
     amalgamation_euclidean=amalgamation,
     amalgamation_contrastive=amalgamation)
 

@@ -12,6 +12,7 @@ from .comparison import Comparison
 from .configs import downstream_config, merge
 from .evaluations import Evaluation
 from .placeholders import fill, keep, names_in, rows_in
+from .shared_stages import row_to_follow, stage_digests
 
 # Seconds of a start and of an update, for the first guess at the time left.
 _START, _UPDATE = 12., .25
@@ -37,6 +38,8 @@ class Job:
         rows (tuple[str]): Rows whose checkpoints it reads.
         usual (float): Seconds that it usually takes, beside other jobs.
         judged (bool): Whether its last validation is a result.
+        after (tuple[str]): Jobs whose first stages it takes over, where they
+            are done before.
     """
     name: str
     title: str
@@ -50,6 +53,7 @@ class Job:
     rows: Tuple[str, ...] = ()
     usual: float = 60.
     judged: bool = False
+    after: Tuple[str, ...] = ()
 
 
 class Result(NamedTuple):
@@ -129,6 +133,8 @@ class Planner:
         # Many rows are judged by one config.
         self.read = functools.lru_cache(maxsize=None)(read_config)
         self.first = tuple(f'prepare.{name}' for name in comparison.prepare)
+        # Seed to row to what its stages depend on.
+        self.stages: Dict[int, Dict[str, Tuple[str, ...]]] = {}
 
     def plan(self) -> Plan:
         """Make all jobs.
@@ -192,10 +198,18 @@ class Planner:
                 'training serves development and test lists: leave '
                 f'{{lists:{lists[0]}}} to the evaluations.')
         work = self.comparison.work_dir(name, seed)
+        words = self._train_words(file, work, seed)
+        digests = stage_digests(content, str(work))
+        before = self.stages.setdefault(seed, {})
+        follows = row_to_follow(digests, before)
+        before[name] = digests
+        if digests:
+            # Rows that begin with the same stages train them once.
+            words += ('--finished-stages', str(self.comparison.folder / 'runs'))
         return Job(
             pretrain_job(name, seed),
             f'{name}, seed {seed}: training',
-            self._train_words(file, work, seed),
+            words,
             (*self.first, *self._needs(name, seed, content)),
             work,
             beside=(work / 'last_checkpoint', ),
@@ -203,7 +217,8 @@ class Planner:
             configs={str(file): content},
             rows=rows_in(content),
             usual=row.usual
-            or _START + _UPDATE * self.comparison.budgets[name].own)
+            or _START + _UPDATE * self.comparison.budgets[name].own,
+            after=(pretrain_job(follows, seed), ) if follows else ())
 
     def _evaluation(self, name: str, seed: int,
                     evaluation: Evaluation) -> Tuple[List[Job], Result]:

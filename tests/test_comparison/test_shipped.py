@@ -64,6 +64,15 @@ def test_images(name):
     for job in jobs.values():
         assert 'data/VOCdevkit/VOC2007' not in job.command
     assert jobs['progressive.seed0.pretrain'].rows == ('moco_half', )
+    # A half is the first stage of an order, and is trained once.
+    for first, second in (('moco', 'densecl'), ('densecl', 'moco')):
+        for distance in ('euclidean', 'contrastive'):
+            job = jobs[f'incremental_{first}-{second}_{distance}.seed0.'
+                       'pretrain']
+            assert job.after == (f'{first}_half.seed0.pretrain', )
+            assert '--finished-stages' in job.command
+    assert jobs['moco_half.seed0.pretrain'].after == ()
+    assert '--finished-stages' not in jobs['multitask.seed0.pretrain'].command
     assert set(jobs['amalgamation_contrastive.seed0.pretrain'].rows) == {
         'moco_third', 'densecl_third'}
     # All rows see the same data and batches.
@@ -95,6 +104,11 @@ def test_binaural_sound(name):
     assert all(stage.distill.distance.centre
                for stage in found.configs[row].stages.values())
     jobs = {job.name: job for job in made.jobs}
+    # A third is the first stage of each order that begins with it.
+    for row in orders:
+        first = row.split('_')[2].split('-')[0]
+        assert jobs[f'{row}.seed0.pretrain'].after == (
+            f'{first}_third.seed0.pretrain', )
     content, = jobs['concat.seed0.azimuth'].configs.values()
     columns = content['model']['backbone']['columns']
     assert [*columns] == ['spatial_third', 'foreground_third', 'gap_third']
@@ -121,12 +135,11 @@ def test_binaural_sound(name):
 
 @pytest.mark.slow
 def test_distances_and_their_weights():
-    found, _ = plan('images_voc07_r18-w32_distances')
+    found, made = plan('images_voc07_r18-w32_distances')
     rows = {row.split('densecl_')[1]: found.configs[row]
             for row in found.shown if row.startswith('incremental')}
     assert [*rows] == ['euclidean_0', 'euclidean_1', 'euclidean_10',
-                       'euclidean_100', 'contrastive_0.1', 'contrastive_1',
-                       'contrastive_10', 'centred_0.1', 'centred_1',
+                       'euclidean_100', 'centred_0.1', 'centred_1',
                        'centred_10']
     for name, cfg in rows.items():
         kind, weight = name.split('_')
@@ -137,6 +150,10 @@ def test_distances_and_their_weights():
         assert distil.distance.get('centre', False) == (kind == 'centred')
         assert cfg.optim_wrapper.type == 'mmmultissl.Bf16OptimWrapper'
         assert cfg.model.backbone.base_channels == 32
+    # The first stage is trained once for all.
+    first, *others = (job for job in made.jobs if 'pretrain' in job.name)
+    assert first.after == () and len(others) == 6
+    assert all(job.after == (first.name, ) for job in others)
 
 
 @pytest.mark.slow

@@ -439,3 +439,56 @@ def test_a_runner_does_not_take_stages_for_one_run(images, tmp_path):
     cfg.dump(tmp_path / 'config.py')
     with pytest.raises(ValueError, match='The config has stages'):
         alone(tmp_path / 'config.py', tmp_path)
+
+
+def test_a_stage_that_another_run_has_finished_is_copied(
+        images, finished, tmp_path, capsys):
+    """MoCo v2 is trained already; DenseCL remembers it here, not there."""
+    _, other = finished
+    train = InProcess()
+    cfg = config(images, tmp_path / 'taken', dict(DISTILL, weight=.5))
+    records = run_stages(cfg, train, finished=str(other.parent))
+    assert train.trained == [('2_densecl', False)]
+    assert f'moco: taken over from {other}/1_moco' in capsys.readouterr().out
+    own = tmp_path / 'taken' / '1_moco'
+    assert records[0].path(str(own)) == str(own / 'iter_6.pth')
+    assert (own / 'last_checkpoint').read_text() == str(own / 'iter_6.pth')
+    assert [file.name for file in own.glob('*.pth')] == ['iter_6.pth']
+    assert list(own.rglob('scalars.json'))
+    assert not list(tmp_path.rglob('.*taken_over*'))
+    # It is what training all here gives, bit for bit.
+    run_stages(config(images, tmp_path / 'all', dict(DISTILL, weight=.5)),
+               train)
+    for each in ('1_moco/iter_6.pth', '2_densecl/iter_4.pth'):
+        both = [trained_parts(tmp_path / folder / each)
+                for folder in ('taken', 'all')]
+        assert len(both[0][0]) > 50
+        assert_equal(*both, each)
+    # And it goes on without the other run.
+    run_stages(cfg, InProcess())
+
+
+@pytest.mark.parametrize('spoil', ['settings', 'bytes', 'gone', 'unfinished'])
+def test_other_or_spoilt_stages_are_not_copied(images, copied, tmp_path,
+                                               spoil):
+    _, other = copied
+    first = other / '1_moco'
+    cfg = config(images, tmp_path / 'new')
+    if spoil == 'settings':
+        cfg.randomness.seed = 8
+    elif spoil == 'bytes':
+        (first / 'iter_6.pth').write_bytes(b'something else')
+    elif spoil == 'gone':
+        (first / 'iter_6.pth').unlink()
+    else:
+        (first / 'stage.json').unlink()
+    train = InProcess()
+    run_stages(cfg, train, finished=str(other))
+    # The second would start from a file with another checksum.
+    assert train.trained == [('1_moco', False), ('2_densecl', False)]
+
+
+def test_the_folder_of_finished_stages_must_be_there(images, tmp_path):
+    with pytest.raises(FileNotFoundError, match='--finished-stages'):
+        run_stages(config(images, tmp_path / 'new'), InProcess(),
+                   finished=str(tmp_path / 'nowhere'))

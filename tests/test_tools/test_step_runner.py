@@ -65,6 +65,32 @@ def test_every_step_comes_after_what_it_needs(tools, step, tmp_path, capsys):
     assert '4 of 4 steps were done before' in capsys.readouterr().out
 
 
+def test_a_step_waits_for_one_that_spares_it_work(tools, step, tmp_path):
+    steps = [
+        step('a', 'time.sleep(1)'),
+        step('b')._replace(after=('a', )),
+        step('c'),
+        step('d', 'time.sleep(3)'),
+    ]
+    # Beside a there is something else to do until b need not wait.
+    assert run(tools, steps, tmp_path / 'out') == 0
+    assert (tmp_path / 'order').read_text().split() == ['c', 'a', 'b', 'd']
+
+
+def test_a_step_does_not_wait_beside_nothing_or_for_a_failure(
+        tools, step, tmp_path):
+    waits = step('b')._replace(after=('a', ))
+    assert run(tools, [step('a', 'time.sleep(1.5)'), waits],
+               tmp_path / 'idle') == 0
+    assert (tmp_path / 'order').read_text().split() == ['b', 'a']
+    (tmp_path / 'order').unlink()
+    runner = tools['step_runner'].Runner([step('a', 'sys.exit(3)'), waits],
+                                         tmp_path / 'fails', 1, None,
+                                         go_on=True)
+    assert runner.run() == 1
+    assert (tmp_path / 'order').read_text().split() == ['b']
+
+
 def test_another_command_runs_its_step_and_those_after_it_again(
         tools, step, tmp_path):
     old = tmp_path / 'made'

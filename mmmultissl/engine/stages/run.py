@@ -20,6 +20,7 @@ from .inputs import digest_of, inputs_of, require_same_inputs
 from .progress import StageProgress, overview, title, words_for
 from .record import Begun, Record
 from .start_from import require_file
+from .take_over import take_over
 
 
 class _Start(NamedTuple):
@@ -31,7 +32,8 @@ class _Start(NamedTuple):
 
 def run_stages(cfg: Config,
                train: Callable[..., int],
-               options: Sequence[str] = ()) -> List[Record]:
+               options: Sequence[str] = (),
+               finished: Optional[str] = None) -> List[Record]:
     """Train the stages of a config, each in a process of its own.
 
     Finished stages are not trained again, and one that was cut off goes on
@@ -44,6 +46,9 @@ def run_stages(cfg: Config,
         train (Callable): Trains a config, such as :class:`StageProcesses`.
         options (Sequence[str]): Flags that ``train`` gives to the training
             tool and that change the result. Defaults to none.
+        finished (str, optional): A folder with other runs: a stage that one
+            of them has trained with the very same inputs is copied from
+            there. Defaults to None: every stage is trained.
 
     Returns:
         list[Record]: One for each stage, on the first rank.
@@ -59,7 +64,7 @@ def run_stages(cfg: Config,
     stages = expand_stages(cfg, work_dir)
     with locked(work_dir) as keep:
         say(overview(stages, work_dir))
-        folder = _Folder(work_dir, stages, options)
+        folder = _Folder(work_dir, stages, options, finished)
         on_main(folder.begin)
         for stage in stages:
             start = on_main(folder.start, stage)
@@ -108,10 +113,13 @@ class _Folder:
         work_dir (str): The folder of the run.
         stages (Sequence[Stage]): Its stages.
         options (Sequence[str]): Flags that change the result.
+        finished (str, optional): A folder with other runs. Defaults to None.
     """
 
     def __init__(self, work_dir: str, stages: Sequence[Stage],
-                 options: Sequence[str]) -> None:
+                 options: Sequence[str],
+                 finished: Optional[str] = None) -> None:
+        self.finished = finished
         self.work_dir = work_dir
         self.stages = stages
         self.options = options
@@ -159,6 +167,14 @@ class _Folder:
             say(f'{title(stage, len(self.stages))}: was done before')
             return None
         if begun is None:
+            if self.finished is not None and stage.updates:
+                source = take_over(stage, inputs, self.finished)
+                if source is not None:
+                    self._write_config(stage, cfg)
+                    self._keep(stage, Record.read(stage.work_dir))
+                    say(f'{title(stage, len(self.stages))}: taken over from '
+                        f'{source}')
+                    return None
             Begun(inputs).write(stage.work_dir)
         self._write_config(stage, cfg)
         if stage.updates == 0:
