@@ -93,8 +93,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
             'where it stopped.')
     if args.finished_stages is not None and not staged:
         raise ValueError(
-            f'--finished-stages is for a config with stages, and {args.config} '
-            'has none: leave it out.')
+            '--finished-stages is for a config with stages, and '
+            f'{args.config} has none: leave it out.')
     if args.resume is not None and not staged:
         cfg.resume = True
         if args.resume != 'auto':

@@ -205,7 +205,8 @@ class Planner:
         before[name] = digests
         if digests:
             # Rows that begin with the same stages train them once.
-            words += ('--finished-stages', str(self.comparison.folder / 'runs'))
+            words += ('--finished-stages',
+                      str(self.comparison.folder / 'runs'))
         return Job(
             pretrain_job(name, seed),
             f'{name}, seed {seed}: training',

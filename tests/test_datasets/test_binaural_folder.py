@@ -170,6 +170,13 @@ def test_two_writers_or_other_settings_are_refused(tmp_path):
         BinauralWriter(tmp_path, RATE, seed=2)
     with pytest.raises(ValueError, match='sample_rate=1000, but .* 16000'):
         BinauralWriter(tmp_path, 16000, seed=1)
+    # The one among many that differs.
+    with BinauralWriter(tmp_path / 'b', RATE, of=dict(a=1, b=2)) as writer:
+        writer.add_recording('a', coded(0, 10, 2),
+                             [dict(start=0, split='train')])
+    with pytest.raises(ValueError, match='begun with of.b=2, but now it is 3'):
+        BinauralWriter(tmp_path / 'b', RATE, of=dict(a=1, b=3))
+    BinauralWriter(tmp_path / 'b', RATE, of=dict(a=1, b=2, c=None)).close()
 
 
 @pytest.mark.parametrize('audio, row, words', [

@@ -201,3 +201,13 @@ def test_slurms_variables_are_understood(toy, tmp_path):
 def test_mistakes_end_in_one_sentence(toy, tmp_path, options, words):
     text = end(start(toy, tmp_path, *options), status=1)
     assert words in text.splitlines()[-1]
+
+
+def test_a_stage_of_another_run_is_taken_over(toy, straight, tmp_path):
+    folder, _ = straight
+    text = end(start(toy, tmp_path, '--finished-stages', str(folder)))
+    assert text.count('taken over from') == 2 and 'begins' not in text
+    assert_equal(states(folder), states(tmp_path), 'taken over')
+    alone = tmp_path / '1_moco' / 'config.py'
+    text = end(start(alone, tmp_path / 'alone', '--finished-stages', 'x'), 1)
+    assert text.rstrip().endswith('has none: leave it out.')

@@ -310,16 +310,11 @@ class BinauralWriter:
         settings = json.loads(json.dumps(settings))
         if path.is_file():
             begun = json.loads(path.read_text(encoding='utf-8'))
-            unequal = [
-                name for name in {**settings, **begun}
-                if begun.get(name) != settings.get(name)
-            ]
-            if unequal:
-                name = unequal[0]
+            name, old, new = _difference('', begun, settings)
+            if name:
                 raise ValueError(
-                    f'{self.root} was begun with {name}={begun.get(name)!r}, '
-                    f'but now it is {settings.get(name)!r}; use the same, or '
-                    'another folder.')
+                    f'{self.root} was begun with {name}={old!r}, but now it '
+                    f'is {new!r}; use the same, or another folder.')
             return
         write_text_atomically(json.dumps(settings, indent=2) + '\n', path)
 
@@ -363,6 +358,24 @@ class BinauralWriter:
         self._journal.write(json.dumps(entry).encode() + b'\n')
         self._journal.flush()
         os.fsync(self._journal.fileno())
+
+
+def _difference(name: str, old: Any, new: Any) -> Tuple[str, Any, Any]:
+    """Find the first setting, however deep, that is not the same.
+
+    Returns:
+        tuple[str, Any, Any]: Its dotted name, '' if there is none, and what
+        it was and is.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**new, **old}:
+            # None and nothing are the same.
+            found = _difference(f'{name}.{key}' if name else key,
+                                old.get(key), new.get(key))
+            if found[0]:
+                return found
+        return '', old, new
+    return ('' if old == new else name), old, new
 
 
 def _check_audio(name: str, audio: np.ndarray) -> None:
