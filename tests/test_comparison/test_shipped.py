@@ -157,6 +157,29 @@ def test_distances_and_their_weights():
 
 
 @pytest.mark.slow
+def test_one_factor_at_a_time():
+    found, made = plan('images_voc07_r18-w32_factors')
+    stages = {row.split('densecl_')[1]: found.configs[row].stages.densecl
+              for row in found.shown}
+    assert all(stage.distill is None for name, stage in stages.items()
+               if name in ('sequential', 'lower_rate', 'short_first', 'both'))
+    assert stages['both'].tasks == ['moco', 'densecl']
+    assert stages['lower_rate'].overrides.optim_wrapper.optimizer.lr == .0025
+    assert stages['ema'].teacher == 'last_ema'
+    assert stages['dense'].distill.features == 'dense'
+    assert stages['dense'].distill.get('predictor') is None
+    for name in ('predictor_contrastive', 'ema', 'predictor_euclidean'):
+        assert stages[name].distill.predictor.in_channels == 256
+        assert ('Contrastive' in stages[name].distill.distance.type) == (
+            name != 'predictor_euclidean')
+    # A first stage of another length is another one.
+    jobs = {job.name.split('densecl_')[1]: job for job in made.jobs
+            if 'pretrain' in job.name}
+    assert {name.split('.')[0] for name, job in jobs.items()
+            if not job.after} == {'sequential', 'short_first'}
+
+
+@pytest.mark.slow
 def test_distances_and_their_weights_on_sound():
     found, made = plan('binaural_w16_distances')
     rows = [row for row in found.shown if row.startswith('incremental')]
