@@ -29,6 +29,8 @@ distances = dict(
 # too close together to be told apart: docs/distillation.md.
 kept_near = dict(
     distances, contrastive=dict(distances['contrastive'], centre=True))
+# Of those above 0, the best ones of images_voc07_r18-w32_distances.py.
+weights = dict(euclidean=1., contrastive=.1)
 amalgamation = {
     name: dict(
         parts=['moco_third', 'densecl_third'],
@@ -56,9 +58,10 @@ rows = dict(
             orders=True,
             options={
                 name: {
-                    f'stages.{task}.distill.distance':
-                    dict(distance, _delete_=True)
+                    f'stages.{task}.distill.{key}': value
                     for task in ('moco', 'densecl')
+                    for key, value in (('distance', dict(
+                        distance, _delete_=True)), ('weight', weights[name]))
                 }
                 for name, distance in kept_near.items()
             })),

@@ -55,6 +55,12 @@ evaluations = dict(voc07=dict(args=[
     stages = work / 'runs' / names[1] / 'seed0' / 'pretrain'
     assert [json.loads((stages / place / 'stage.json').read_text())['updates']
             for place in ('1_densecl', '2_moco')] == [3, 3]
+    # The other distance remembers the same first stage.
+    second = work / 'runs' / names[2] / 'seed0' / 'pretrain'
+    assert (second / '1_densecl' / 'stage.json').read_bytes() == (
+        stages / '1_densecl' / 'stage.json').read_bytes()
+    assert 'densecl: taken over from' in (
+        work / 'logs' / f'{names[2]}.seed0.pretrain.log').read_text()
     page = (work / 'dev' / 'report.html').read_text()
     # The monitor measures the last iteration too.
     assert '<th>after</th><th>densecl</th>' in page

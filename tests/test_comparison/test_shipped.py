@@ -56,6 +56,7 @@ def test_images(name):
                     task for name, task in cfg.model.tasks.items()
                     if name.startswith('from_'))):
             assert distil.distance.get('centre', False) == centred
+            assert distil.get('weight', 1.) == (.1 if centred else 1.)
         # The same share of every row and stage, however long it is.
         if name != 'images_r50' and 'densecl' in cfg.model.tasks:
             assert 0 < cfg.model.tasks.densecl.warmup_iters < .1
