@@ -18,19 +18,15 @@ distances = dict(
     contrastive=dict(type='mmmultissl.ContrastiveDistance', temperature=0.2))
 # Columns have a third of the budget each, teachers and their student a
 # quarter. A third is the first stage of an order, trained once for both.
+third, quarter = (dict(part=True, share=1 / parts) for parts in (3, 4))
 rows = dict(
     random=dict(train=False, checkpoint='random'),
-    **{task: dict()
-       for task in tasks},
+    **{task: dict() for task in tasks},
     **{
-        f'{task}_third': dict(
-            cfg_options=dict(stage_order=[task]), part=True, share=1 / 3)
+        f'{task}_third': dict(third, cfg_options=dict(stage_order=[task]))
         for task in tasks
     },
-    **{
-        f'{task}_quarter': dict(part=True, share=1 / 4)
-        for task in tasks
-    },
+    **{f'{task}_quarter': quarter for task in tasks},
     concat=dict(concat=[f'{task}_third' for task in tasks]),
     multitask=dict(),
     # All six orders by one distance, one order by the other.
@@ -45,8 +41,7 @@ rows = dict(
             for task in tasks
         }),
     # A third for each column: the second reads the first, the third both.
-    foreground_second=dict(
-        progressive=['spatial_third'], part=True, share=1 / 3),
+    foreground_second=dict(third, progressive=['spatial_third']),
     progressive=dict(progressive=['spatial_third', 'foreground_second']),
     **{
         f'amalgamation_{name}': dict(

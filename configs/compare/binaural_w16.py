@@ -45,10 +45,8 @@ rows = dict(
         for task, config in alone.items()
         for part in ('', '_quarter')
     },
-    **{
-        f'{task}_third': incremental
-        for task in alone
-    },
+    **{f'{task}_third': incremental
+       for task in alone},
     incremental_euclidean=incremental,
     incremental_contrastive=incremental,
     foreground_second=alone['foreground'],
