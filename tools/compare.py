@@ -125,7 +125,8 @@ def make_steps(comparison: Comparison, jobs: Sequence[Job],
             job.beside,
             prepare=lambda job=job: begin(comparison, job),
             finish=lambda took, job=job: finish(comparison, job, took),
-            after=job.after) for job in jobs
+            after=job.after,
+            spared=job.spared) for job in jobs
     ]
 
 

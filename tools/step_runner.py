@@ -49,6 +49,9 @@ class Step(NamedTuple):
         after (tuple[str]): Names of steps that spare this one work where they
             are done before: it waits for them as long as something else can
             begin. Defaults to none.
+        spared (tuple[str]): Words added to the command where those of
+            ``after`` are done, which change nothing in what it makes.
+            Defaults to none.
     """
     name: str
     title: str
@@ -61,6 +64,7 @@ class Step(NamedTuple):
     prepare: Optional[Callable[[], None]] = None
     finish: Optional[Callable[[float], Optional[str]]] = None
     after: Tuple[str, ...] = ()
+    spared: Tuple[str, ...] = ()
 
     @property
     def written(self) -> Tuple[Path, ...]:
@@ -313,8 +317,11 @@ class Runner:
                 if status:
                     return status
                 continue
+            # Not by what is there but is to be done anew.
+            spared = step.spared if settled.issuperset(
+                step.after) and not self.lost.intersection(step.after) else ()
             self.running[name] = Command(
-                words_of(step),
+                [*words_of(step), *spared],
                 Progress(step.title, time.monotonic(), step.usual), log,
                 self.environment, self.keep)
         return 0

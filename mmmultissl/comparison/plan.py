@@ -40,6 +40,7 @@ class Job:
         judged (bool): Whether its last validation is a result.
         after (tuple[str]): Jobs whose first stages it takes over, where they
             are done before.
+        spared (tuple[str]): Words that say so to its command.
     """
     name: str
     title: str
@@ -54,6 +55,7 @@ class Job:
     usual: float = 60.
     judged: bool = False
     after: Tuple[str, ...] = ()
+    spared: Tuple[str, ...] = ()
 
 
 class Result(NamedTuple):
@@ -198,19 +200,15 @@ class Planner:
                 'training serves development and test lists: leave '
                 f'{{lists:{lists[0]}}} to the evaluations.')
         work = self.comparison.work_dir(name, seed)
-        words = self._train_words(file, work, seed)
+        # Rows that begin with the same stages train them once.
         digests = stage_digests(content, str(work))
         before = self.stages.setdefault(seed, {})
         follows = row_to_follow(digests, before)
         before[name] = digests
-        if digests:
-            # Rows that begin with the same stages train them once.
-            words += ('--finished-stages',
-                      str(self.comparison.folder / 'runs'))
         return Job(
             pretrain_job(name, seed),
             f'{name}, seed {seed}: training',
-            words,
+            self._train_words(file, work, seed),
             (*self.first, *self._needs(name, seed, content)),
             work,
             beside=(work / 'last_checkpoint', ),
@@ -219,7 +217,10 @@ class Planner:
             rows=rows_in(content),
             usual=row.usual
             or _START + _UPDATE * self.comparison.budgets[name].own,
-            after=(pretrain_job(follows, seed), ) if follows else ())
+            after=(pretrain_job(follows, seed), ) if follows else (),
+            spared=('--finished-stages',
+                    str(self.comparison.work_dir(follows, seed)))
+            if follows else ())
 
     def _evaluation(self, name: str, seed: int,
                     evaluation: Evaluation) -> Tuple[List[Job], Result]:

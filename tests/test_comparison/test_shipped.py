@@ -71,9 +71,13 @@ def test_images(name):
             job = jobs[f'incremental_{first}-{second}_{distance}.seed0.'
                        'pretrain']
             assert job.after == (f'{first}_half.seed0.pretrain', )
-            assert '--finished-stages' in job.command
-    assert jobs['moco_half.seed0.pretrain'].after == ()
-    assert '--finished-stages' not in jobs['multitask.seed0.pretrain'].command
+            assert job.spared == (
+                '--finished-stages',
+                str(Path('work_dirs/none/runs') / f'{first}_half' / 'seed0' /
+                    'pretrain'))
+    for row in ('moco_half', 'densecl_half', 'multitask'):
+        assert jobs[f'{row}.seed0.pretrain'].after == ()
+        assert jobs[f'{row}.seed0.pretrain'].spared == ()
     assert set(jobs['amalgamation_contrastive.seed0.pretrain'].rows) == {
         'moco_third', 'densecl_third'}
     # All rows see the same data and batches.

@@ -468,7 +468,30 @@ def test_a_stage_that_another_run_has_finished_is_copied(
     run_stages(cfg, InProcess())
 
 
-@pytest.mark.parametrize('spoil', ['settings', 'bytes', 'gone', 'unfinished'])
+def test_a_copy_has_the_name_and_place_that_it_has_here(images, finished,
+                                                        tmp_path):
+    """What a run that was killed has left does not stand in its way."""
+    _, other = finished
+    cfg = config(images, tmp_path)
+    cfg.stages = dict(
+        first=dict(tasks=('moco', ), updates=6), densecl=dict())
+    cfg.stage_order = ['first', 'densecl']
+    (tmp_path / '1_first').mkdir()
+    (tmp_path / '1_first' / '.begun.json.partial').write_text('{')
+    shutil.copytree(other / '1_moco', tmp_path / '.taking')
+    record = run_stages(cfg, InProcess(), finished=str(other))[0]
+    assert (record.name, record.number) == ('first', 1)
+    kept = json.loads((tmp_path / '1_first' / 'stage.json').read_text())
+    assert kept['name'] == 'first' and kept['sha256'] == sha256_of(
+        str(other / '1_moco' / 'iter_6.pth'))
+    text = (tmp_path / '1_first' / 'config.py').read_text()
+    assert 'stage 1 of 2, first' in text.splitlines()[0]
+    assert not (tmp_path / '.taking').exists()
+    assert not list((tmp_path / '1_first').glob('.*'))
+
+
+@pytest.mark.parametrize('spoil', ['settings', 'bytes', 'gone', 'unfinished',
+                                   'no seed', 'hooks', 'foreign'])
 def test_other_or_spoilt_stages_are_not_copied(images, copied, tmp_path,
                                                spoil):
     _, other = copied
@@ -476,6 +499,16 @@ def test_other_or_spoilt_stages_are_not_copied(images, copied, tmp_path,
     cfg = config(images, tmp_path / 'new')
     if spoil == 'settings':
         cfg.randomness.seed = 8
+    elif spoil == 'no seed':
+        # Each run draws one of its own.
+        cfg.randomness.seed = None
+        shutil.rmtree(other)
+        run_stages(
+            Config({**cfg.to_dict(), 'work_dir': str(other)}), InProcess())
+    elif spoil == 'hooks':
+        cfg.default_hooks.sampler_seed = None
+    elif spoil == 'foreign':
+        (first / 'stage.json').write_text('{"scene": 1}')
     elif spoil == 'bytes':
         (first / 'iter_6.pth').write_bytes(b'something else')
     elif spoil == 'gone':

@@ -77,6 +77,29 @@ def test_a_step_waits_for_one_that_spares_it_work(tools, step, tmp_path):
     assert (tmp_path / 'order').read_text().split() == ['c', 'a', 'b', 'd']
 
 
+def test_a_step_is_not_spared_by_what_is_to_be_done_anew(tools, step,
+                                                         tmp_path):
+    told = f'open(r"{tmp_path}/told", "w").write(str(len(sys.argv)))'
+    spared = step('b', told)._replace(after=('a', ), spared=('word', ))
+    told = tmp_path / 'told'
+    assert run(tools, [step('a'), spared], tmp_path / 'out', 1) == 0
+    assert told.read_text() == '2'
+    # The words are none of its settings.
+    assert run(tools, [step('a'), spared._replace(spared=())],
+               tmp_path / 'out', 1) == 0
+    assert (tmp_path / 'order').read_text().split() == ['a', 'b']
+    # Both are to be done anew, and b begins while a is under way.
+    slow = step('a', 'time.sleep(1.5)')
+    again = spared._replace(command=(*spared.command, 'x'))
+    assert run(tools, [slow, again], tmp_path / 'out') == 0
+    assert told.read_text() == '2'  # 'x' alone
+    # Nor is it by one that has failed.
+    runner = tools['step_runner'].Runner(
+        [step('a', 'sys.exit(3)'), spared], tmp_path / 'fails', 1, None,
+        go_on=True)
+    assert runner.run() == 1 and told.read_text() == '1'
+
+
 def test_a_step_does_not_wait_beside_nothing_or_for_a_failure(
         tools, step, tmp_path):
     waits = step('b')._replace(after=('a', ))

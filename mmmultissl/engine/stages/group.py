@@ -63,7 +63,7 @@ def on_main(function: Callable, *args):
     if is_main_process():
         try:
             answer[0] = function(*args)
-        except (ValueError, OSError, RuntimeError) as error:
+        except Exception as error:  # or the others would wait for ever
             answer[1] = error
     broadcast_object_list(answer)
     if answer[1] is not None:

@@ -20,7 +20,7 @@ from .inputs import digest_of, inputs_of, require_same_inputs
 from .progress import StageProgress, overview, title, words_for
 from .record import Begun, Record
 from .start_from import require_file
-from .take_over import take_over
+from .take_over import clear, take_over
 
 
 class _Start(NamedTuple):
@@ -129,6 +129,7 @@ class _Folder:
 
     def begin(self) -> None:
         """Take the folder for this order of stages."""
+        clear(self.work_dir)
         path = Path(self.work_dir) / 'stages.json'
         order = [stage.name for stage in self.stages]
         if path.is_file():
@@ -168,13 +169,14 @@ class _Folder:
             return None
         if begun is None:
             if self.finished is not None and stage.updates:
-                source = take_over(stage, inputs, self.finished)
+                source = take_over(stage, cfg, inputs, self.finished,
+                                   self._text(stage, cfg))
                 if source is not None:
-                    self._write_config(stage, cfg)
                     self._keep(stage, Record.read(stage.work_dir))
                     say(f'{title(stage, len(self.stages))}: taken over from '
                         f'{source}')
                     return None
+                os.makedirs(stage.work_dir, exist_ok=True)
             Begun(inputs).write(stage.work_dir)
         self._write_config(stage, cfg)
         if stage.updates == 0:
@@ -266,10 +268,13 @@ class _Folder:
     def _config_of(self, stage: Stage) -> str:
         return osp.join(stage.work_dir, 'config.py')
 
+    def _text(self, stage: Stage, cfg: Config) -> str:
+        return text_of(
+            cfg, f'{title(stage, len(self.stages))}, written by '
+            'tools/train.py: an ordinary config')
+
     def _write_config(self, stage: Stage, cfg: Config) -> None:
-        about = (f'{title(stage, len(self.stages))}, written by '
-                 'tools/train.py: an ordinary config')
-        write_text_atomically(text_of(cfg, about), self._config_of(stage))
+        write_text_atomically(self._text(stage, cfg), self._config_of(stage))
 
     def _write_list(self) -> None:
         done = {record.number for record in self.records}
