@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from mmmultissl.models.balancers import (DynamicTaskPrioritisation,
+from mmmultissl.models.balancers import (MGDA, DynamicTaskPrioritisation,
                                          DynamicWeightAverage, GeometricMean,
-                                         RandomLossWeights, UncertaintyWeights)
+                                         GradNorm, RandomLossWeights,
+                                         UncertaintyWeights)
 from mmmultissl.models.utils import RingQueue
 
 from . import golden
@@ -67,6 +68,26 @@ def test_geometric_mean_keeps_shares_when_a_loss_is_multiplied():
 def test_geometric_mean_refuses_negative_losses():
     with pytest.raises(ValueError, match='"b" is -1, .*positive losses'):
         with_tasks(GeometricMean())(losses_of(1., -1., 2.))
+
+
+@pytest.mark.parametrize('balancer', [
+    DynamicWeightAverage(interval=2),
+    GradNorm(begin_iter=0),
+    MGDA(normalise='loss'),
+    MGDA(normalise='loss+')
+])
+def test_ratios_of_negative_losses_are_refused(balancer):
+    """A negative loss that falls would look like one that rises."""
+    balancer = with_tasks(balancer).train()
+    with pytest.raises(ValueError, match='"b" is -1, .*positive losses'):
+        balancer(losses_of(1., -1., 2.))
+    balancer(losses_of(1., 0., 2.))
+    # Once, since reading a number makes the device wait.
+    balancer(losses_of(1., -1., 2.))
+
+
+def test_mgda_without_losses_takes_negative_ones():
+    with_tasks(MGDA())(losses_of(1., -1., 2.))
 
 
 def test_uncertainty_ends_where_the_variance_is_the_loss():

@@ -20,6 +20,8 @@ class Balancer(BaseModule, metaclass=ABCMeta):
     #: features in the last step, ``(T, T)``; None where it does not see them.
     last_gram: Optional[Tensor] = None
 
+    _positive = False
+
     def set_tasks(self, names: List[str]) -> None:
         """Learn which tasks there are, before anything is trained.
 
@@ -80,6 +82,30 @@ class Balancer(BaseModule, metaclass=ABCMeta):
         if begin_iter is not None:
             return steps >= begin_iter
         return all(queue.is_full for queue in self.queues)
+
+    def require_positive(self, totals: Tensor, or_zero: bool = False) -> None:
+        """Refuse negative losses, of which ratios mean the opposite.
+
+        Only the first losses are looked at: reading a number makes the device
+        wait.
+
+        Args:
+            totals (Tensor): From :meth:`totals`.
+            or_zero (bool): Whether a loss may be 0. Defaults to False.
+
+        Raises:
+            ValueError: If the loss of a task is not positive.
+        """
+        if self._positive:
+            return
+        for task, value in zip(self.names, totals.tolist()):
+            if value < 0 or (value == 0 and not or_zero):
+                raise ValueError(
+                    f'The loss of the task "{task}" is {value:.4g}, and '
+                    f'{type(self).__name__} needs positive losses: use '
+                    'another balancer, or a loss of that task that is '
+                    'bounded by 0.')
+        self._positive = True
 
     def totals(self, losses: TaskLosses) -> Tensor:
         """Get the loss of each task: the sum of its entries, over all ranks.

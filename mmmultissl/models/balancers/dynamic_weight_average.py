@@ -82,7 +82,8 @@ class DynamicWeightAverage(LossBalancer):
             Tensor: ``(T, )``.
 
         Raises:
-            ValueError: If the length of a window is not known.
+            ValueError: If the length of a window is not known, or the first
+                loss of a task is negative.
         """
         if not self.training:
             return self.current.clone()
@@ -93,7 +94,9 @@ class DynamicWeightAverage(LossBalancer):
                 'interval to a number of iterations.')
         now = self.current.clone()
         if self.may_read_ratios(self.steps.count, self.begin_iter):
-            self.loss_sum += self.totals(losses).to(self.loss_sum)
+            totals = self.totals(losses)
+            self.require_positive(totals, or_zero=True)
+            self.loss_sum += totals.to(self.loss_sum)
             self.in_window.count += 1
             if self.in_window.count == self.interval:
                 self._close_window()

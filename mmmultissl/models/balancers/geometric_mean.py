@@ -25,10 +25,6 @@ class GeometricMean(LossBalancer):
             the loss is then not a number, and the run is stopped.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._checked = False
-
     def weights(self, losses: TaskLosses) -> Tensor:
         """Get the weights of this step.
 
@@ -39,14 +35,5 @@ class GeometricMean(LossBalancer):
             Tensor: ``(T, )``.
         """
         totals = self.totals(losses)
-        if not self._checked:
-            # Once: reading a number makes the device wait.
-            for task, value in zip(self.names, totals.tolist()):
-                if value <= 0:
-                    raise ValueError(
-                        f'The loss of the task "{task}" is {value:.4g}, and '
-                        'the geometric mean needs positive losses: use '
-                        'another balancer, or a loss of that task that is '
-                        'bounded by 0.')
-            self._checked = True
+        self.require_positive(totals)
         return totals.log().mean().exp() / totals / len(totals)

@@ -118,11 +118,15 @@ class GradNorm(GradientBalancer):
 
         Returns:
             dict: The same, and ``trunk_weight`` of each task.
+
+        Raises:
+            ValueError: If the first loss of a task is negative.
         """
         self._ratios = None
         if self.training and self.may_read_ratios(self.steps.count,
                                                   self.begin_iter):
             totals = self.totals(losses).to(self.initial)
+            self.require_positive(totals, or_zero=True)
             if self.initial_steps.count < self.initial_iters:
                 self._add_initial(totals)
             else:

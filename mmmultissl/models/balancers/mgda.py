@@ -86,9 +86,14 @@ class MGDA(GradientBalancer):
 
         Returns:
             dict: The same, and ``trunk_weight`` of each task.
+
+        Raises:
+            ValueError: If losses are divided by, and the first of a task is
+                negative.
         """
         if 'loss' in self.normalise:
             self._totals = self.totals(losses)
+            self.require_positive(self._totals, or_zero=True)
         return super().forward(losses)
 
     def weights(self, gram: Tensor) -> Tensor:
