@@ -13,6 +13,7 @@ from mmengine.model import MMDistributedDataParallel
 
 from mmmultissl.engine.backbone_weights import sha256_of
 from mmmultissl.models import MultiSSL, Teacher
+from mmmultissl.models.utils import RingQueue
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.command_line import leave_processes
 
@@ -207,6 +208,35 @@ def test_loss_is_the_distance_of_both_encoders(checkpoint, features, stage):
     torch.testing.assert_close(losses['remember.distance'], wanted)
     torch.testing.assert_close(losses['remember.loss'], 3 * wanted)
     assert not losses['remember.distance'].requires_grad
+
+
+@pytest.mark.parametrize('kind', ['Contrastive', 'CRD', 'QueueSimilarity'])
+def test_views_of_one_image_do_not_meet_in_the_queue(checkpoint, kind):
+    distance = dict(
+        type=f'mmmultissl.{kind}Distance', queue_len=3 * golden.BATCH,
+        feat_dim=WIDTH)
+    torch.manual_seed(0)
+    model = golden.build(
+        dict(
+            remember=distil(
+                checkpoint, distance=distance, views=('view0', 'view1'))))
+    model.init_weights()
+    model.eval()
+    remember = model.tasks['remember']
+    views = next(golden.batches(1))
+    # Each view against the queue as it was before the iteration.
+    alone = [
+        copy.deepcopy(remember.distance).eval()(
+            model.backbone(view)[-1].mean((2, 3)),
+            remember.teacher(view)[-1].mean((2, 3))) for view in views
+    ]
+    remember.distance.train()
+    found = model.loss(views, None)['remember.distance']
+    torch.testing.assert_close(found, sum(alone).detach() / 2)
+    # And the keys of both are in it afterwards.
+    for queue in remember.distance.modules():
+        if isinstance(queue, RingQueue):
+            assert queue.written == 2 * golden.BATCH
 
 
 def test_the_pulled_trunk_comes_near_its_teacher(checkpoint):

@@ -12,6 +12,7 @@ from mmmultissl.utils.arguments import check_arguments
 from mmmultissl.utils.seeding import preserved_cpu_rng, seed_cpu
 
 from ..selfsup.encoded_views import Features, TaskViews
+from ..utils import enqueued_at_the_end
 from .base import PretextTask
 from .teacher import Teacher
 
@@ -117,16 +118,17 @@ class FeatureDistillationTask(PretextTask):
             weight and is only logged.
         """
         distances = []
-        for view in self.query_views:
-            student = self._select(views.query(view))
-            teacher = self._select(self.teacher(views.input(view)))
-            if self.weight == 0:
-                # Not even zeros reach the trunk, which could change the order
-                # of its sums.
-                student = student.detach()
-            if self.predictor is not None:
-                student = self.predictor(student)
-            distances.append(self.distance(student, teacher))
+        with enqueued_at_the_end(self.distance):
+            for view in self.query_views:
+                student = self._select(views.query(view))
+                teacher = self._select(self.teacher(views.input(view)))
+                if self.weight == 0:
+                    # Not even zeros reach the trunk, which could change the
+                    # order of its sums.
+                    student = student.detach()
+                if self.predictor is not None:
+                    student = self.predictor(student)
+                distances.append(self.distance(student, teacher))
         distance = sum(distances) / len(distances)
         return dict(loss=self.weight * distance, distance=distance.detach())
 

@@ -1,5 +1,8 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """A first-in first-out memory of keys for any batch size."""
+from contextlib import contextmanager
+from typing import Iterator, List, Optional
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -34,6 +37,7 @@ class RingQueue(nn.Module):
         self.register_buffer('keys',
                              F.normalize(torch.randn(dim, length), dim=0))
         self.written = 0
+        self._held: Optional[List[Tensor]] = None
 
     @property
     def length(self) -> int:
@@ -58,6 +62,9 @@ class RingQueue(nn.Module):
             keys (Tensor): Keys of this process, ``(N, C)``; N is the same on
                 all processes.
         """
+        if self._held is not None:
+            self._held.append(keys)
+            return
         if get_world_size() > 1:
             keys = torch.cat(all_gather(keys.contiguous()), dim=0)
         # Of a batch longer than the queue only the newest keys can stay; the
@@ -82,3 +89,28 @@ class RingQueue(nn.Module):
     def extra_repr(self) -> str:
         """Describe the module when it is printed."""
         return f'dim={self.keys.size(0)}, length={self.length}'
+
+
+@contextmanager
+def enqueued_at_the_end(module: nn.Module) -> Iterator[None]:
+    """Let the queues of a module as they are, and write when all is done.
+
+    A sample's views are several batches of one iteration: without this, the
+    second would find the first one's keys of the same samples in the queue.
+
+    Args:
+        module (nn.Module): It, or modules in it, are queues; or none is.
+
+    Yields:
+        None: While nothing is written.
+    """
+    queues = [each for each in module.modules() if isinstance(each, RingQueue)]
+    for queue in queues:
+        queue._held = []
+    try:
+        yield
+    finally:
+        for queue in queues:
+            held, queue._held = queue._held, None
+            for keys in held:
+                queue.enqueue(keys)
