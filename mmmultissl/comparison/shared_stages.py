@@ -25,7 +25,7 @@ def stage_digests(content: dict, work_dir: str) -> Tuple[str, ...]:
     # inputs alone do not tell two stages with other ones before them apart.
     found: Tuple[str, ...] = ()
     for stage in expand_stages(Config(content), work_dir):
-        inputs = inputs_of(stage.cfg, work_dir)
+        inputs = inputs_of(stage.cfg, work_dir, read_files=False)
         found += (digest_of(dict(inputs=inputs, before=found)), )
     return found
 

@@ -13,6 +13,7 @@ from mmmultissl.engine.hooks.monitor.alignment_uniformity import (
 from mmmultissl.engine.hooks.monitor.collapse import CollapseJudge
 from mmmultissl.engine.hooks.monitor.effective_rank import effective_rank
 from mmmultissl.engine.hooks.monitor.feature_memory import FeatureMemory
+from mmmultissl.engine.hooks.monitor.monitor_hook import MonitorHook
 from mmmultissl.engine.hooks.monitor.online_knn import score
 from mmmultissl.engine.hooks.monitor.positive_rank import positive_rank
 from mmmultissl.engine.hooks.monitor.queue_age import mean_age
@@ -226,12 +227,33 @@ def test_collapse_of_projections_dimensions_and_after_a_resume():
     assert resumed.judge(numbers, 3) == []
     # A large common part, in which every positive is found all the same.
     healthy = CollapseJudge(patience=1, begin=0)
-    assert healthy.judge({'trunk/effective_rank': 1.5,
-                          'trunk/positive_rank': 0.}, 1) == []
+    assert healthy.judge({
+        **trunk(.5, rank=0.), 'trunk/effective_rank': 1.5
+    }, 1) == []
     said, = resumed.judge({'trunk/effective_rank': 3.5}, 4)
     assert 'more dimensions again' in said
     with pytest.raises(ValueError, match='cosine <= certain'):
         CollapseJudge(cosine=0.99999)
+
+
+def test_the_positive_of_the_last_batch_counts_where_the_rank_is_alone():
+    low = {'trunk/effective_rank': 1.5}
+    judge = CollapseJudge(begin=0)
+    assert judge.judge(trunk(.5, rank=.05), 100) == []
+    assert judge.judge(low, 130) == []
+    resumed = CollapseJudge(begin=0)
+    resumed.load_state_dict(judge.state_dict())
+    assert resumed.judge(low, 160) == []
+    assert resumed.judge(trunk(.5, rank=.3), 200) == []
+    assert len(resumed.judge(low, 220)) == 1
+    # Before the first batch nothing is known, unless none is to come.
+    waits = CollapseJudge(begin=0)
+    waits.sees_batches = MonitorHook().judge.sees_batches
+    assert waits.judge(low, 30) == []
+    waits.judge(trunk(.5, rank=.3), 50)
+    assert len(waits.judge(low, 60)) == 1
+    alone = MonitorHook(batch=None, collapse=dict(begin=0)).judge
+    assert len(alone.judge(low, 30)) == 1
 
 
 def test_the_memory_is_full_right_after_a_measurement_too():

@@ -7,7 +7,8 @@ from mmengine.config import Config
 
 from mmmultissl.engine.stages import all_orders, expand_stages, pinned
 from mmmultissl.engine.stages.config_text import text_of
-from mmmultissl.engine.stages.inputs import digest_of, inputs_of
+from mmmultissl.engine.stages.inputs import (digest_of, inputs_of,
+                                              require_same_inputs)
 from mmmultissl.engine.stages.progress import StageProgress, overview
 
 
@@ -238,6 +239,25 @@ def test_an_empty_stage_is_passed_through():
     ({'model.tasks.remember': dict(type='A'), 'stages.b.tasks':
       ('b', 'remember'), 'stages.b.distill': DISTILL},
      'has a task "remember" already'),
+    (dict(stage_order=5), 'stage_order is 5, but must be a list of texts'),
+    (dict(stages=['a']), "stages is ['a'], but must be a dict"),
+    ({'stages.b/c': dict(tasks='b'), 'stage_order': ['a', 'b/c']},
+     "The stage 'b/c' cannot name a folder"),
+    ({'stages.b': 'b'}, "stages.b is 'b', but must be a dict"),
+    ({'stages.b.tasks': 3}, 'stages.b.tasks is 3, but must be a list'),
+    ({'stages.b.start': False}, 'stages.b.start is False, but must be a'),
+    ({'stages.b.start': ['trunk']}, "stages.b.start is ['trunk'], but must"),
+    ({'stages.b.start': dict(trunk='no')}, "stages.b.start.trunk is 'no': "
+     'set it to True or False'),
+    ({'stages.b.columns': 'yes'}, "stages.b.columns is 'yes': set it to"),
+    ({'stages.b.teacher': 'all'}, "stages.b has the teacher 'all' and no "
+     'distill'),
+    ({'stages.b.distill': 'euclidean'}, "stages.b.distill is 'euclidean', "
+     'but must be a dict'),
+    ({'stages.b.overrides': ['x']}, "stages.b.overrides is ['x'], but must"),
+    ({'stages.b.overrides': dict(total_updates=9)},
+     'stages.b.overrides sets total_updates, which is of the whole run'),
+    ({'randomness.seed': 'x'}, "randomness.seed is 'x': set it to a whole"),
 ])
 def test_mistakes_are_named(changes, words):
     with pytest.raises(ValueError) as error:
@@ -259,6 +279,19 @@ def test_one_name_on_the_command_line():
                                              '/run')] == [100]
 
 
+def test_one_name_in_place_of_a_list():
+    stages = dict(b=dict(tasks='b', start=dict(companions='visual')))
+    second = expand_stages(config(stages=stages), '/run')[1]
+    assert second.tasks == ('b', )
+    assert second.cfg.start_from.parts == ['backbone.', 'companions.visual.']
+
+
+def test_a_distillation_can_be_switched_off_with_its_teacher_left():
+    second = expand_stages(
+        config(stages=dict(b=dict(teacher='all', distill=None))), '/run')[1]
+    assert used(second) == {'b'}
+
+
 def test_inputs_leave_out_what_does_not_matter():
     def digest(work_dir='/run', options=(), **changes):
         third = expand_stages(config(**changes), work_dir)[2]
@@ -274,6 +307,52 @@ def test_inputs_leave_out_what_does_not_matter():
                     {'model.tasks.c.x': 1}, {'randomness.seed': 4}):
         assert digest(**changes) != same
     assert digest(options=['--amp']) != same
+
+
+def test_files_that_the_config_begins_from_are_known_by_content(tmp_path):
+    path = tmp_path / 'start.pth'
+    path.write_bytes(b'one')
+
+    def inputs(**changes):
+        stage, = expand_stages(config(stage_order='a', **changes), '/run')
+        return inputs_of(stage.cfg, '/run')
+
+    begins = {'load_from': str(path)}
+    old = inputs(**begins)
+    require_same_inputs(old, inputs(**begins), '/run/1_a')
+    path.write_bytes(b'two')
+    with pytest.raises(ValueError, match='load_from \\(SHA-256\\) was'):
+        require_same_inputs(old, inputs(**begins), '/run/1_a')
+    nested = {'model.backbone.init_cfg': [dict(checkpoint=str(path))]}
+    assert 'model.backbone.init_cfg.0.checkpoint (SHA-256)' in inputs(**nested)
+    # Pinned, it is checked when it is read.
+    pinned = {'model.backbone.columns': dict(
+        x=dict(checkpoint=str(path), sha256='f00'))}
+    assert not any(key.endswith('(SHA-256)') for key in inputs(**pinned))
+    # Gone after it was needed, and begun before this was kept.
+    path.unlink()
+    require_same_inputs(old, inputs(**begins), '/run/1_a')
+    path.write_bytes(b'two')
+    kept = {key: value for key, value in old.items() if '(SHA' not in key}
+    require_same_inputs(kept, inputs(**begins), '/run/1_a')
+
+
+def test_hooks_that_are_on_by_default_count_where_they_may_matter():
+    def inputs(**hooks):
+        stage, = expand_stages(
+            config(stage_order='a', default_hooks=hooks), '/run')
+        return inputs_of(stage.cfg, '/run')
+
+    seeds = dict(sampler_seed=dict(type='DistSamplerSeedHook'))
+    assert inputs(logger=dict(interval=3), **seeds) == inputs(**seeds)
+    with pytest.raises(ValueError, match='default_hooks.sampler_seed.type'):
+        require_same_inputs(
+            inputs(**seeds), inputs(sampler_seed=None), '/run/1_a')
+    begun_before = {
+        key: value
+        for key, value in inputs(**seeds).items() if 'default_hooks' not in key
+    }
+    require_same_inputs(begun_before, inputs(**seeds), '/run/1_a')
 
 
 def test_the_file_of_a_stage_is_its_config(tmp_path):

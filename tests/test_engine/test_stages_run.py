@@ -319,6 +319,10 @@ def test_cut_off_and_resumed_equals_uninterrupted(images, finished, tmp_path,
     ({'stages.densecl.overrides': {'model.tasks.densecl.momentum': 0.5}},
      '2_densecl was trained with other settings: '
      'model.tasks.densecl.momentum was 0.1 and is 0.5'),
+    ({'default_hooks.sampler_seed': None}, 'default_hooks.sampler_seed was '
+     '(not set) and is None'),
+    (dict(custom_imports=dict(imports=['math'])),
+     'custom_imports.imports was'),
     (dict(total_updates=11), '2_densecl was trained with other settings: '
      'train_cfg.max_iters was 4 and is 5'),
     (dict(stage_order=['densecl', 'moco']),

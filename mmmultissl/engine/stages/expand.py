@@ -12,6 +12,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from mmengine.config import Config
 
 from mmmultissl.utils.seeding import hash_ints
+from mmmultissl.utils.setting_kinds import is_count
 
 from .spec import have, read_stage, share_updates, stage_order
 
@@ -148,6 +149,9 @@ def _expand(cfg: Config, name: str, number: int, updates: int, spec: dict,
 
 def _set_seed(cfg: Config, number: int) -> None:
     seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and not is_count(seed):
+        raise ValueError(f'randomness.seed is {seed!r}: set it to a whole '
+                         'number.')
     if seed is not None and number > 1:
         # 31 bits: NumPy's generators take no more than 32.
         cfg.randomness.seed = hash_ints(seed, number) >> 33
@@ -169,6 +173,11 @@ def _merge(cfg: Config, name: str, overrides: dict) -> None:
                 f'stages.{name}.overrides sets {key}: set '
                 f'stages.{name}.updates in place of it, which counts towards '
                 'total_updates.')
+    for key in overrides:
+        if key.split('.')[0] in STAGE_KEYS:
+            raise ValueError(
+                f'stages.{name}.overrides sets {key}, which is of the whole '
+                'run: set it beside stages.')
     cfg.merge_from_dict(copy.deepcopy(dict(overrides)))
 
 

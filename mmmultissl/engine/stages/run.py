@@ -169,7 +169,7 @@ class _Folder:
             return None
         if begun is None:
             if self.finished is not None and stage.updates:
-                source = take_over(stage, cfg, inputs, self.finished,
+                source = take_over(stage, inputs, self.finished,
                                    self._text(stage, cfg))
                 if source is not None:
                     self._keep(stage, Record.read(stage.work_dir))

@@ -1,15 +1,21 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What a config says about its stages, checked."""
+import re
 from difflib import get_close_matches
 from itertools import permutations
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
+from mmmultissl.utils.setting_kinds import (dict_of, flag_of, is_count,
+                                            names_of)
+
 _SPEC_KEYS = ('tasks', 'updates', 'overrides', 'start', 'distill', 'teacher',
               'columns')
 _START = dict(trunk=True, momentum=False, tasks=(), companions=())
 _TEACHERS = ('last', 'last_ema', 'all')
+# A stage's folder is called by its name.
+_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.+-]*')
 
 
 def stage_order(cfg: Config) -> Tuple[str, ...]:
@@ -22,12 +28,12 @@ def stage_order(cfg: Config) -> Tuple[str, ...]:
         tuple[str]: The names.
 
     Raises:
-        ValueError: If a name is unknown or comes twice, or there is none.
+        ValueError: If a name is unknown, comes twice or cannot name a folder,
+            or there is none.
     """
-    order = cfg.get('stage_order')
-    # `--cfg-options stage_order=moco` gives a string.
-    order = (order, ) if isinstance(order, str) else tuple(order or ())
-    known = [name for name, spec in cfg.stages.items() if spec is not None]
+    order = names_of('stage_order', cfg.get('stage_order'))
+    stages = dict_of('stages', cfg.stages)
+    known = [name for name, spec in stages.items() if spec is not None]
     if not order:
         raise ValueError('stage_order is empty: name stages in the order in '
                          f'which they are to be trained; {have(known)}.')
@@ -35,6 +41,10 @@ def stage_order(cfg: Config) -> Tuple[str, ...]:
         if name not in known:
             raise ValueError(f'stage_order names {name}, which is no stage: '
                              f'{have(known)}.')
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f'The stage {name!r} cannot name a folder: use letters, '
+                'digits and _ . + -, a letter, digit or _ first.')
         if order.count(name) > 1:
             raise ValueError(
                 f'stage_order names {name} twice: give the second one a name '
@@ -79,31 +89,42 @@ def read_stage(name: str, given: Any) -> dict:
     Raises:
         ValueError: If a key or value cannot be used.
     """
-    given = {key: value for key, value in given.items() if key != '_scope_'}
-    _check_keys(f'stages.{name}', given, _SPEC_KEYS)
-    start = dict(given.get('start') or {})
-    _check_keys(f'stages.{name}.start', start, tuple(_START))
+    where = f'stages.{name}'
+    given = {
+        key: value
+        for key, value in dict_of(where, given).items() if key != '_scope_'
+    }
+    _check_keys(where, given, _SPEC_KEYS)
+    start = dict(dict_of(f'{where}.start', given.get('start')))
+    _check_keys(f'{where}.start', start, tuple(_START))
     teacher = given.get('teacher', 'last')
     if teacher not in _TEACHERS:
-        raise ValueError(f'stages.{name}.teacher is {teacher!r}: set it to '
-                         f'one of {", ".join(_TEACHERS)}.')
-    tasks = given.get('tasks', (name, ))
-    distill = given.get('distill')
-    if distill is not None and 'teacher' in distill:
+        raise ValueError(f'{where}.teacher is {teacher!r}: set it to one of '
+                         f'{", ".join(_TEACHERS)}.')
+    if teacher != 'last' and 'distill' not in given:
         raise ValueError(
-            f'stages.{name}.distill sets a teacher: choose one of the earlier '
-            f'stages by stages.{name}.teacher ({", ".join(_TEACHERS)}).')
-    columns = given.get('columns', False)
+            f'{where} has the teacher {teacher!r} and no distill, which says '
+            'what is learnt from it: add distill (dict() for the defaults), '
+            'or leave teacher out.')
+    distill = given.get('distill')
+    if 'teacher' in dict_of(f'{where}.distill', distill):
+        raise ValueError(
+            f'{where}.distill sets a teacher: choose one of the earlier '
+            f'stages by {where}.teacher ({", ".join(_TEACHERS)}).')
+    columns = flag_of(f'{where}.columns', given.get('columns', False))
     start = {**_START, 'trunk': not columns, **start}
+    for key, default in _START.items():
+        take = flag_of if isinstance(default, bool) else names_of
+        start[key] = take(f'{where}.start.{key}', start[key])
     if columns and (start['trunk'] or start['momentum']):
         raise ValueError(
             f'The stage {name} reads the stages before as frozen columns and '
             'draws a column of its own: set trunk and momentum of '
-            f'stages.{name}.start to False, or leave them out.')
+            f'{where}.start to False, or leave them out.')
     return dict(
-        tasks=(tasks, ) if isinstance(tasks, str) else tuple(tasks),
+        tasks=names_of(f'{where}.tasks', given.get('tasks', name)),
         updates=given.get('updates'),
-        overrides=given.get('overrides') or {},
+        overrides=dict_of(f'{where}.overrides', given.get('overrides')),
         start=start,
         distill=distill,
         teacher=teacher,
@@ -135,13 +156,13 @@ def share_updates(order: Sequence[str], specs: Dict[str, dict],
     Raises:
         ValueError: If the stages' updates do not add up to the total.
     """
-    if not _is_count(total) or total < 1:
+    if not is_count(total) or total < 1:
         raise ValueError(
             f'total_updates is {total!r}: set it to the number of optimiser '
             'updates of all stages together, at least 1.')
     given = {name: specs[name]['updates'] for name in order}
     for name, value in given.items():
-        if value is not None and (not _is_count(value) or value < 0):
+        if value is not None and (not is_count(value) or value < 0):
             raise ValueError(f'stages.{name}.updates is {value!r}: set it to '
                              'a whole number of updates, or leave it out for '
                              'an equal share of total_updates.')
@@ -167,7 +188,3 @@ def share_updates(order: Sequence[str], specs: Dict[str, dict],
             'that it could hand on: give it some, or leave it out of '
             'stage_order.')
     return [given[name] for name in order]
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

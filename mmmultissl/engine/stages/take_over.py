@@ -6,8 +6,6 @@ import shutil
 from dataclasses import replace
 from typing import Iterator, Optional
 
-from mmengine.config import Config
-
 from ..atomic_save import write_text_atomically
 from ..backbone_weights import sha256_of
 from .expand import Stage
@@ -16,11 +14,9 @@ from .record import Begun, Record
 
 # Of one run, made under its lock. Nothing that lists stages looks into it.
 _BESIDE = '.taking'
-# They leave no trace in the weights.
-_ONLY_WRITE = ('logger', 'timer', 'checkpoint', 'visualization')
 
 
-def take_over(stage: Stage, cfg: Config, inputs: dict, finished: str,
+def take_over(stage: Stage, inputs: dict, finished: str,
               text: str) -> Optional[str]:
     """Copy a finished stage that had the very same inputs.
 
@@ -31,7 +27,6 @@ def take_over(stage: Stage, cfg: Config, inputs: dict, finished: str,
 
     Args:
         stage (Stage): The stage, of which nothing is there yet.
-        cfg (Config): Its config, complete.
         inputs (dict): What it is to be trained with, see :func:`.inputs_of`.
         finished (str): A folder, with other runs anywhere below it.
         text (str): The config as text, which is written into the copy.
@@ -53,7 +48,7 @@ def take_over(stage: Stage, cfg: Config, inputs: dict, finished: str,
     for folder in _finished_below(finished):
         # What is foreign, damaged or being removed is not what is wanted.
         try:
-            if _is_same(folder, cfg, inputs) and _copied(folder, stage, text):
+            if _is_same(folder, inputs) and _copied(folder, stage, text):
                 return folder
         except (OSError, ValueError, TypeError, KeyError):
             continue
@@ -80,27 +75,12 @@ def _finished_below(folder: str) -> Iterator[str]:
             yield place
 
 
-def _is_same(folder: str, cfg: Config, inputs: dict) -> bool:
+def _is_same(folder: str, inputs: dict) -> bool:
     record, begun = Record.read(folder), Begun.read(folder)
     # An empty stage has another one's checkpoint.
-    if (record is None or begun is None or not record.updates
-            or record.config_sha256 != digest_of(inputs)
-            or begun.inputs != inputs):
-        return False
-    other = Config.fromfile(
-        osp.join(folder, 'config.py'), import_custom_modules=False)
-    return _beside_inputs(cfg) == _beside_inputs(other)
-
-
-def _beside_inputs(cfg: Config) -> dict:
-    """What may change while a stage goes on, and not from run to run."""
-    hooks = cfg.get('default_hooks') or {}
-    return dict(
-        hooks={
-            name: hook
-            for name, hook in hooks.items() if name not in _ONLY_WRITE
-        },
-        imports=cfg.get('custom_imports'))
+    return (record is not None and begun is not None and record.updates > 0
+            and record.config_sha256 == digest_of(inputs)
+            and begun.inputs == inputs)
 
 
 def _copied(source: str, stage: Stage, text: str) -> bool:

@@ -45,6 +45,13 @@ class CollapseJudge:
     rank: float = 2.
     patience: int = 3
     begin: int = 200
+    # Whether batches are measured too: the first of them, which may say that
+    # the positive is found, is then waited for before the rank is judged.
+    sees_batches: bool = field(default=False, init=False, repr=False)
+    # Of the last batch: it is measured at other iterations than the rank.
+    _batch_seen: bool = field(default=False, init=False, repr=False)
+    _positive_rank: Optional[float] = field(
+        default=None, init=False, repr=False)
     _collapsed: Dict[str, bool] = field(
         default_factory=dict, init=False, repr=False)
     _agreeing: Dict[str, int] = field(
@@ -70,6 +77,9 @@ class CollapseJudge:
         Returns:
             list[str]: A sentence for every state that changed.
         """
+        if f'{TRUNK}/uniformity' in numbers:
+            self._batch_seen = True
+            self._positive_rank = numbers.get(f'{TRUNK}/positive_rank')
         if iteration < self.begin:
             return []
         said = []
@@ -86,8 +96,11 @@ class CollapseJudge:
                         f'mean cosine of {_near_one(value)}: ' +
                         _one_point(subject, self._collapsed[name]))
             elif name == f'{TRUNK}/effective_rank':
+                if self.sees_batches and not self._batch_seen:
+                    continue
                 # A large common part lowers it too, where all is well.
-                found = numbers.get(f'{TRUNK}/positive_rank', 1.) < 0.1
+                found = self._positive_rank is not None and \
+                    self._positive_rank < 0.1
                 if self._changed(name, value < self.rank and not found,
                                  value > 1.5 * self.rank or found, 1):
                     said.append('The features have an effective rank of '
@@ -132,7 +145,10 @@ class CollapseJudge:
             dict: Plain values.
         """
         return dict(
-            collapsed=dict(self._collapsed), agreeing=dict(self._agreeing))
+            collapsed=dict(self._collapsed),
+            agreeing=dict(self._agreeing),
+            batch_seen=self._batch_seen,
+            positive_rank=self._positive_rank)
 
     def load_state_dict(self, state: dict) -> None:
         """Take the state of a checkpoint.
@@ -142,6 +158,9 @@ class CollapseJudge:
         """
         self._collapsed = dict(state['collapsed'])
         self._agreeing = dict(state['agreeing'])
+        # Checkpoints of earlier versions have neither.
+        self._batch_seen = state.get('batch_seen', False)
+        self._positive_rank = state.get('positive_rank')
 
 
 def _whose(subject: str) -> str:

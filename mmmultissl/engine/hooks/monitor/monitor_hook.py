@@ -96,6 +96,8 @@ class MonitorHook(Hook):
         }
         self.judge = None if collapse is None else _build(
             'collapse', CollapseJudge, collapse)
+        if self.judge is not None:
+            self.judge.sees_batches = 'batch' in self.measurements
         self._observer = None
 
     def before_train(self, runner) -> None:
