@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
 from mmmultissl.utils.command_line import read_config
+from mmmultissl.utils.setting_kinds import (count_of, names_of, number_of,
+                                            part_of_1, seeds_of,
+                                            take_settings, text_of, texts_of)
 
 from .budget import Budget, budgets_of, check_budgets, share_out
 from .configs import cost_of, row_config
@@ -184,8 +187,12 @@ def read_comparison(path: str,
         for name, each in make_evaluations(cfg['evaluations']).items()
         if each.only in (None, mode)
     }
-    reference, baselines = cfg.get('reference'), tuple(
-        cfg.get('baselines') or ())
+    seeds = seeds_of('seeds', [0] if cfg.get('seeds') is None else
+                     cfg['seeds'])
+    lists = _settings_of('lists', cfg, _LISTS, ('root', ))
+    prepare = _settings_of('prepare', cfg, _PREPARE, ('command', 'output'))
+    reference = cfg.get('reference')
+    baselines = names_of('baselines', cfg.get('baselines'))
     for name in [*baselines, *([reference] if reference else [])]:
         if name not in rows or rows[name].part:
             raise ValueError(
@@ -224,19 +231,35 @@ def read_comparison(path: str,
         configs=configs,
         budgets=budgets,
         evaluations=evaluations,
-        seeds=tuple(cfg.get('seeds') or (0, )),
+        seeds=seeds,
         total_updates=total,
         reference=reference,
         baselines=baselines,
-        lists=cfg.get('lists') or {},
-        prepare={
-            name: settings
-            for name, settings in (cfg.get('prepare') or {}).items()
-            if settings is not None
-        },
-        train_command=tuple(train) if train else None,
+        lists=lists,
+        prepare=prepare,
+        train_command=texts_of('train_command', train) or None,
         title=cfg.get('title') or 'Comparison',
         note=cfg.get('note'))
+
+
+def _settings_of(key: str, cfg: dict, kinds: dict,
+                 needed: Sequence[str]) -> Dict[str, dict]:
+    """Take a dict of dicts; None leaves an inherited one out."""
+    found = {
+        name: take_settings(f'{key}.{name}', settings, kinds)
+        for name, settings in (cfg.get(key) or {}).items()
+        if settings is not None
+    }
+    for name, settings in found.items():
+        for each in needed:
+            if not settings.get(each):
+                raise ValueError(f'{key}.{name} has no {each}, which it needs '
+                                 '(docs/compare.md).')
+    return found
+
+
+_LISTS = dict(root=text_of, share=part_of_1, seed=count_of)
+_PREPARE = dict(command=texts_of, output=text_of, usual=number_of)
 
 
 def _used(rows: Dict[str, Row], budgets: Dict[str, Budget],

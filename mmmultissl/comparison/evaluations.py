@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from mmmultissl.engine.safe_load import load_safely
+from mmmultissl.utils.setting_kinds import (dict_of, flag_of, number_of,
+                                            optional, take_settings, text_of,
+                                            texts_of)
 from mmmultissl.visualization.report.runs import kind_of
 
 # Kind -> the tool that evaluates a row's config and checkpoint.
@@ -108,18 +111,14 @@ class Evaluation:
             Evaluation: A new one.
         """
         made = dict(self.__dict__)
-        for key, value in settings.items():
+        where = f'What is changed of the evaluation {self.name}'
+        for key, value in take_settings(where, settings, _OTHER).items():
             if key == 'cfg_options':
                 made[key] = {**made[key], **value}
             elif key == 'args':
                 made[key] = (*made[key], *value)
-            elif key in ('config', 'command'):
-                made[key] = value
             else:
-                raise ValueError(
-                    f'The evaluation {self.name} cannot be given another '
-                    f'{key} there: it may be config, command, cfg_options '
-                    'or args.')
+                made[key] = value
         return Evaluation(**made)
 
     def tool(self) -> str:
@@ -151,25 +150,19 @@ def make_evaluations(listed: Dict[str, Optional[dict]]
     for name, settings in listed.items():
         if settings is None:
             continue
-        settings = dict(settings)
+        where = f'The evaluation {name}'
+        settings = take_settings(where, settings, _SETTINGS)
         kind = settings.pop('kind', 'train' if settings.get('config') else '')
         if kind not in KINDS:
-            raise ValueError(f'The evaluation {name} is of the kind {kind!r}, '
-                             f'but it is one of {", ".join(KINDS)}.')
-        known = set(Evaluation.__dataclass_fields__) - {'name', 'columns'}
+            raise ValueError(f'{where} is of the kind {kind!r}, but it is one '
+                             f'of {", ".join(KINDS)}.')
+        if settings.get('only') not in (None, 'dev', 'test'):
+            raise ValueError(f"{where} has only={settings['only']!r}: set it "
+                             "to 'dev' or 'test', or leave it out.")
         columns = tuple(_columns(name, settings))
-        strange = sorted(set(settings) - known)
         needed = dict(train='config', command='command').get(kind)
-        if strange:
-            raise ValueError(
-                f'The evaluation {name} has {", ".join(strange)}, which no '
-                'evaluation has; its settings are metric, metrics, '
-                f'{", ".join(sorted(known))}.')
         if needed and not settings.get(needed):
-            raise ValueError(f'The evaluation {name} of the kind {kind} needs '
-                             f'a {needed}.')
-        for key in ('args', 'command'):
-            settings[key] = tuple(settings.get(key, ()))
+            raise ValueError(f'{where} of the kind {kind} needs a {needed}.')
         made[name] = Evaluation(
             name=name, kind=kind, columns=columns, **settings)
     headings = [c.name for e in made.values() for c in e.columns]
@@ -186,16 +179,56 @@ def _columns(name: str, settings: dict) -> List[Column]:
         if key in settings
     }
     several = settings.pop('metrics', None)
+    if several and set(one) - {'metric'}:
+        raise ValueError(
+            f'The evaluation {name} has {", ".join(sorted(one))} beside '
+            'metrics: give them to each of metrics.')
     if bool(several) == ('metric' in one):
         raise ValueError(
             f'The evaluation {name} must say which figure counts: give '
             'metric, or metrics for several.')
     if not several:
         several = {name: dict(one, key=one.pop('metric'))}
-    return [
-        Column(name=heading, evaluation=name, **column)
-        for heading, column in several.items() if column is not None
-    ]
+    where = f'metrics of the evaluation {name}'
+    columns = []
+    for heading, column in several.items():
+        if column is None:
+            continue
+        column = take_settings(f'{heading!r} of the {where}', column, _COLUMN)
+        if 'key' not in column:
+            raise ValueError(f'{heading!r} of the {where} has no key: name '
+                             'its place in the json.')
+        columns.append(Column(name=heading, evaluation=name, **column))
+    return columns
+
+
+_COLUMN = dict(
+    key=text_of, higher_is_better=flag_of, scale=number_of, gain=flag_of)
+_OTHER = dict(
+    cfg_options=dict_of,
+    args=texts_of,
+    config=optional(text_of),
+    command=texts_of)
+
+
+def _other(where: str, value: Any) -> dict:
+    return take_settings(where, value, _OTHER)
+
+
+# What each setting of an evaluation is.
+_SETTINGS = dict(
+    _OTHER,
+    kind=text_of,
+    metric=text_of,
+    higher_is_better=flag_of,
+    scale=number_of,
+    gain=flag_of,
+    metrics=dict_of,
+    dev=_other,
+    test=_other,
+    only=optional(text_of),
+    embedding=flag_of,
+    usual=number_of)
 
 
 def look_up(content: Any, key: str, where: str) -> float:

@@ -3,12 +3,20 @@
 import itertools
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
 
 from mmmultissl.engine.backbone_weights import COLUMNS, RANDOM
+from mmmultissl.models.balancers.base import Balancer
+from mmmultissl.registry import MODELS
+from mmmultissl.utils.arguments import check_arguments
 from mmmultissl.utils.command_line import read_config
+from mmmultissl.utils.setting_kinds import (at_least_1, dict_of, flag_of,
+                                            known_keys, names_of, number_of,
+                                            optional, part_of_1, seeds_of,
+                                            short, take_settings, text_of,
+                                            texts_of)
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]*')
 
@@ -111,24 +119,17 @@ def make_rows(listed: Dict[str, Optional[dict]],
             raise ValueError(
                 f'The row {name!r} cannot name a folder: use letters, digits '
                 'and _ . + -, a letter or digit first.')
+        settings = dict_of(f'The row {name}', settings)
         if config is not None:
             settings = dict(dict(config=config), **settings)
-        known = set(Row.__dataclass_fields__) - {'name'}
-        strange = sorted(set(settings) - known)
-        if strange or not settings.get('config'):
-            raise ValueError(
-                f'The row {name} ' +
-                (f'has {", ".join(strange)}, which no row has; its settings '
-                 f'are {", ".join(sorted(known))}.' if strange else
-                 'has no config: name the file of its pretraining.'))
-        settings = dict(settings)
+        settings = take_settings(f'The row {name}', settings, _SETTINGS)
+        if not settings.get('config'):
+            raise ValueError(f'The row {name} has no config: name the file of '
+                             'its pretraining.')
         settings['cfg_options'] = {
             **common,
             **settings.get('cfg_options', {})
         }
-        for key in ('seeds', 'parts', 'concat', 'progressive'):
-            if settings.get(key) is not None:
-                settings[key] = tuple(settings[key])
         if settings.get('concat'):
             settings.update(train=False, checkpoint=COLUMNS)
         settings.setdefault(
@@ -181,12 +182,13 @@ def expand(row: Row) -> List[Row]:
     """
     if not row.sweep:
         return [row]
+    known_keys(f'sweep of the row {row.name}', row.sweep, _KINDS)
     axes = []
     for kind, points in row.sweep.items():
-        if kind not in _KINDS:
-            raise ValueError(
-                f'The row {row.name} sweeps over {kind}, but rows sweep over '
-                f'{", ".join(_KINDS)}: anything else goes into options.')
+        if not points:
+            raise ValueError(f'sweep.{kind} of the row {row.name} is '
+                             f'{short(points)}: name what to sweep over, or '
+                             'leave it out.')
         axes.append([*_KINDS[kind](row, points)])
     rows = []
     for chosen in itertools.product(*axes):
@@ -216,24 +218,60 @@ def _orders(row: Row, points: Any) -> _Points:
         raise ValueError(f'The row {row.name} sweeps over orders, but '
                          f'{row.config} has no stages: take a config of '
                          'configs/incremental.')
-    orders = itertools.permutations(stages) if points is True else points
-    for order in orders:
+    if points is True:
+        points = [*itertools.permutations(stages)]
+    where = f'sweep.orders of the row {row.name}'
+    if not isinstance(points, (list, tuple)):
+        raise ValueError(f'{where} is {short(points)}: set it to True for all '
+                         "of them, or to a list of orders, such as [['a', "
+                         "'b'], ['b', 'a']].")
+    for order in points:
+        order = texts_of(f'An order of {where}', order)
         yield '-'.join(order), dict(stage_order=list(order))
 
 
 def _balancers(row: Row, points: Any) -> _Points:
+    where = f'sweep.balancer of the row {row.name}'
     if not isinstance(points, dict):
         points = {
             name.split('.')[-1]: dict(
                 type=name if '.' in name else f'mmmultissl.{name}')
-            for name in points
+            for name in names_of(where, points)
         }
     for name, settings in points.items():
+        settings = dict_of(f'{where}.{name}', settings)
+        _check_balancer(f'{where}.{name}', settings)
         yield name, {'model.balancer': dict(settings, _delete_=True)}
 
 
-def _weights(row: Row, points: Sequence[Dict[str, float]]) -> _Points:
+def _check_balancer(where: str, settings: dict) -> None:
+    kind = settings.get('type')
+    if not isinstance(kind, str):
+        raise ValueError(f'{where} has no type: add the name of a balancer.')
+    scope, _, name = kind.rpartition('.')
+    if scope not in ('', 'mmmultissl'):
+        # What the config imports registers it.
+        return
+    known = {
+        each: found
+        for each, found in MODELS.module_dict.items()
+        if isinstance(found, type) and issubclass(found, Balancer)
+    }
+    if name in known:
+        check_arguments(known[name], settings, where)
+    elif scope:
+        raise ValueError(f'{where} is of the type {kind}, which is no '
+                         f'balancer: there are {", ".join(sorted(known))}.')
+
+
+def _weights(row: Row, points: Any) -> _Points:
+    where = f'sweep.weights of the row {row.name}'
+    if not isinstance(points, (list, tuple)):
+        raise ValueError(f'{where} is {short(points)}, but must be a list of '
+                         'dicts, such as [dict(a=1, b=0.5)].')
     for weights in points:
+        for task, weight in dict_of(f'An entry of {where}', weights).items():
+            number_of(f'The weight of {task} in {where}', weight)
         yield '-'.join(f'{task}{weight:g}'
                        for task, weight in weights.items()), {
                            'model.balancer':
@@ -244,8 +282,29 @@ def _weights(row: Row, points: Sequence[Dict[str, float]]) -> _Points:
                        }
 
 
-def _options(row: Row, points: Dict[str, Dict[str, Any]]) -> _Points:
-    yield from points.items()
+def _options(row: Row, points: Any) -> _Points:
+    where = f'sweep.options of the row {row.name}'
+    for name, settings in dict_of(where, points).items():
+        yield name, dict_of(f'{where}.{name}', settings)
+
+
+# What each setting of a row is.
+_SETTINGS = dict(
+    config=text_of,
+    cfg_options=dict_of,
+    train=flag_of,
+    checkpoint=optional(text_of),
+    seeds=optional(seeds_of),
+    concat=names_of,
+    progressive=names_of,
+    parts=names_of,
+    part=flag_of,
+    updates=optional(at_least_1),
+    share=optional(part_of_1),
+    beyond_budget=optional(text_of),
+    evaluations=dict_of,
+    usual=optional(number_of),
+    sweep=dict_of)
 
 
 _KINDS = dict(

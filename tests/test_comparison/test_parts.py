@@ -17,7 +17,7 @@ from mmmultissl.comparison.evaluations import (look_up, make_evaluations,
                                                read_figures)
 from mmmultissl.comparison.placeholders import fill, keep, rows_in
 from mmmultissl.comparison.results import seconds_of
-from mmmultissl.comparison.rows import Row, expand
+from mmmultissl.comparison.rows import Row, expand, make_rows
 from mmmultissl.comparison.start import begin
 from mmmultissl.comparison.statistics import difference_of, spread_of
 from mmmultissl.comparison.voc_lists import dev_images
@@ -192,13 +192,15 @@ def test_sweeps_make_all_combinations(tmp_path):
     # Nothing of the other balancer is left.
     assert merge(cfg, made[0].cfg_options).model.balancer == dict(
         type='mmmultissl.PCGrad')
-    with pytest.raises(ValueError, match='sweeps over seed'):
+    with pytest.raises(ValueError, match='sweep of the row mt has the key '
+                       'seed, which nobody reads'):
         expand(Row('mt', 'c.py', sweep=dict(seed=[1])))
 
 
 @pytest.mark.parametrize('settings, words', [
     (dict(rows={'a/b': {}}), 'cannot name a folder'),
-    (dict(rows=dict(b=dict(confg='x'))), 'has confg, which no row has'),
+    (dict(rows=dict(b=dict(confg='x'))), 'The row b has the key confg, which '
+     'nobody reads: did you mean config'),
     (dict(rows=dict(b=dict(train=False))), 'has no checkpoint to evaluate'),
     (dict(rows=dict(b=dict(evaluations=dict(other=None)))),
      'but there are judge'),
@@ -213,6 +215,51 @@ def test_sweeps_make_all_combinations(tmp_path):
      'The row b: Nobody reads optim_wraper.x: did you mean optim_wrapper'),
     (dict(rows=dict(b=dict(cfg_options={'model.tasks.mocoo': None}))),
      'The row b: model.tasks.mocoo=None leaves out a task'),
+    (dict(rows=dict(b=dict(cfg_options=['x']))), 'row b.cfg_options is .*dict'),
+    (dict(rows=dict(b=dict(updates='3'))), "row b.updates is '3': set it to "
+     'a whole number, at least 1'),
+    (dict(rows=dict(b=dict(share='half'))), "row b.share is 'half': set it to "
+     'a number above 0 and up to 1'),
+    (dict(rows=dict(b=dict(share=2))), 'row b.share is 2: set it'),
+    (dict(rows=dict(b=dict(part='no'))), "row b.part is 'no': set it to True"),
+    (dict(rows=dict(b=dict(sweep='orders'))), "b.sweep is 'orders', but must"),
+    (dict(rows=dict(b=dict(sweep=dict(options=['x'])))), 'options of the row '
+     'b is .*must be a dict'),
+    (dict(rows=dict(b=dict(sweep=dict(options={})))), 'name what to sweep'),
+    (dict(rows=dict(b=dict(sweep=dict(weights=dict(a=1))))), 'weights of the '
+     'row b is .*must be a list of dicts'),
+    (dict(rows=dict(b=dict(sweep=dict(weights=[dict(a='x')])))),
+     "The weight of a in sweep.weights of the row b is 'x'"),
+    (dict(rows=dict(b=dict(sweep=dict(balancer='PCGard')))),
+     'is of the type mmmultissl.PCGard, which is no balancer: there are CAGr'),
+    (dict(rows=dict(b=dict(sweep=dict(balancer=dict(x=dict(
+        type='mmmultissl.GradNorm', gama=1)))))),
+     'balancer of the row b.x .GradNorm. has no argument "gama"'),
+    (dict(seeds=0), 'seeds of .* is a int'),
+    (dict(seeds=[]), r'seeds is \[\]: set it to a list of whole numbers'),
+    (dict(seeds=[0, 0]), r'seeds is \[0, 0\]: set'),
+    (dict(seeds=['0']), r"seeds is \['0'\]: set"),
+    (dict(seeds=[-1]), r'seeds is \[-1\]: set'),
+    (dict(prepare=dict(x=dict(command=['a']))), 'prepare.x has no output'),
+    (dict(prepare=dict(x=dict(command='a', output='b'))),
+     "prepare.x.command is 'a', but must be a list"),
+    (dict(prepare=dict(x=dict(command=['a'], ouput='b'))),
+     'prepare.x has the key ouput, which nobody reads: did you mean output'),
+    (dict(lists=dict(voc=dict(root='a', shares=.3))),
+     'lists.voc has the key shares, which nobody reads: did you mean share'),
+    (dict(lists=dict(voc=dict(share=.3))), 'lists.voc has no root'),
+    (dict(evaluations=dict(e='voc07')), 'The evaluation e is .*must be a'),
+    (dict(evaluations=dict(e=dict(kind='voc07', metric='x', args='a b'))),
+     "The evaluation e.args is 'a b', but must be a list"),
+    (dict(evaluations=dict(e=dict(kind='voc07', metrics=dict(x=dict(
+        key='a', higher_is_beter=False))))), "'x' of the metrics of the "
+     'evaluation e has the key higher_is_beter, which nobody reads'),
+    (dict(evaluations=dict(e=dict(kind='voc07', scale=2, metrics=dict(
+        x=dict(key='a'))))), 'has scale beside metrics'),
+    (dict(evaluations=dict(e=dict(kind='voc07', metric='x', only='val'))),
+     "has only='val': set it to 'dev' or 'test'"),
+    (dict(evaluations=dict(e=dict(kind='voc07', metric='x', dev=dict(
+        kind='x')))), 'e.dev has the key kind, which nobody reads'),
     (dict(seed=[0]),
      'has seed, which no comparison reads: did you mean seeds'),
 ])
@@ -220,6 +267,21 @@ def test_what_cannot_be_used_is_a_sentence(tmp_path, settings, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words) as error:
         read(tmp_path, **settings)
     assert '\n' not in str(error.value)
+
+
+def test_a_row_is_a_dict():
+    with pytest.raises(ValueError, match="The row b is 'row.py', but must"):
+        make_rows(dict(b='row.py'), {}, 'base.py')
+
+
+def test_orders_are_lists_of_names(tmp_path):
+    base = tmp_path / 'stages.py'
+    base.write_text('stages = dict(x=dict(), y=dict())\n')
+    for orders, words in (('x', "is 'x': set it to True"),
+                          (['x', 'y'], "An order of .* is 'x', but must be a "
+                           'list')):
+        with pytest.raises(ValueError, match=words):
+            expand(Row('il', str(base), sweep=dict(orders=orders)))
 
 
 def test_variables_of_a_comparison_are_its_own(tmp_path):

@@ -1,14 +1,13 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What a config says about its stages, checked."""
 import re
-from difflib import get_close_matches
 from itertools import permutations
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
 from mmmultissl.utils.setting_kinds import (dict_of, flag_of, is_count,
-                                            names_of)
+                                            known_keys, names_of)
 
 _SPEC_KEYS = ('tasks', 'updates', 'overrides', 'start', 'distill', 'teacher',
               'columns')
@@ -94,9 +93,9 @@ def read_stage(name: str, given: Any) -> dict:
         key: value
         for key, value in dict_of(where, given).items() if key != '_scope_'
     }
-    _check_keys(where, given, _SPEC_KEYS)
+    known_keys(where, given, _SPEC_KEYS)
     start = dict(dict_of(f'{where}.start', given.get('start')))
-    _check_keys(f'{where}.start', start, tuple(_START))
+    known_keys(f'{where}.start', start, tuple(_START))
     teacher = given.get('teacher', 'last')
     if teacher not in _TEACHERS:
         raise ValueError(f'{where}.teacher is {teacher!r}: set it to one of '
@@ -129,16 +128,6 @@ def read_stage(name: str, given: Any) -> dict:
         distill=distill,
         teacher=teacher,
         columns=columns)
-
-
-def _check_keys(where: str, given: dict, known: Sequence[str]) -> None:
-    for key in given:
-        if key not in known:
-            similar = get_close_matches(key, known, 1)
-            hint = f'did you mean {similar[0]}?' if similar else \
-                f'it takes {", ".join(known)}.'
-            raise ValueError(f'{where} has the key {key}, which nobody reads: '
-                             f'{hint}')
 
 
 def share_updates(order: Sequence[str], specs: Dict[str, dict],
