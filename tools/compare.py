@@ -162,7 +162,9 @@ def show_plan(comparison: Comparison, plan: Plan) -> None:
     print(laid_out(budget_table(comparison.rows, comparison.budgets)))
     trained = sum(comparison.budgets[row].own * len(comparison.seeds_of(row))
                   for row in comparison.rows)
-    print(f'{len(plan.jobs)} jobs, {trained} updates of pretraining in all; '
+    taken = sum(job.taken_updates for job in plan.jobs)
+    print(f'{len(plan.jobs)} jobs, {trained - taken} updates of pretraining '
+          f'in all{f" ({taken} more are shared)" if taken else ""}; '
           f'scored on the {comparison.mode} lists', flush=True)
 
 

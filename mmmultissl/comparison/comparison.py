@@ -9,8 +9,8 @@ from mmengine.config import Config
 
 from mmmultissl.utils.command_line import read_config
 from mmmultissl.utils.setting_kinds import (count_of, names_of, number_of,
-                                            part_of_1, seeds_of,
-                                            take_settings, text_of, texts_of)
+                                            part_of_1, seeds_of, take_settings,
+                                            text_of, texts_of)
 
 from .budget import Budget, budgets_of, check_budgets, share_out
 from .configs import cost_of, row_config

@@ -12,7 +12,8 @@ from .comparison import Comparison
 from .configs import downstream_config, merge
 from .evaluations import Evaluation
 from .placeholders import fill, keep, names_in, rows_in
-from .shared_stages import row_to_follow, stage_digests
+from .shared_stages import (StageDigest, in_common, row_to_follow,
+                            stage_digests)
 
 # Seconds of a start and of an update, for the first guess at the time left.
 _START, _UPDATE = 12., .25
@@ -41,6 +42,7 @@ class Job:
         after (tuple[str]): Jobs whose first stages it takes over, where they
             are done before.
         spared (tuple[str]): Words that say so to its command.
+        taken_updates (int): Updates of these stages.
     """
     name: str
     title: str
@@ -56,6 +58,7 @@ class Job:
     judged: bool = False
     after: Tuple[str, ...] = ()
     spared: Tuple[str, ...] = ()
+    taken_updates: int = 0
 
 
 class Result(NamedTuple):
@@ -136,7 +139,7 @@ class Planner:
         self.read = functools.lru_cache(maxsize=None)(read_config)
         self.first = tuple(f'prepare.{name}' for name in comparison.prepare)
         # Seed to row to what its stages depend on.
-        self.stages: Dict[int, Dict[str, Tuple[str, ...]]] = {}
+        self.stages: Dict[int, Dict[str, Tuple[StageDigest, ...]]] = {}
 
     def plan(self) -> Plan:
         """Make all jobs.
@@ -205,6 +208,9 @@ class Planner:
         before = self.stages.setdefault(seed, {})
         follows = row_to_follow(digests, before)
         before[name] = digests
+        taken = sum(stage.updates for stage in in_common(
+            digests, before[follows] if follows else ()))
+        left = self.comparison.budgets[name].own - taken
         return Job(
             pretrain_job(name, seed),
             f'{name}, seed {seed}: training',
@@ -215,8 +221,8 @@ class Planner:
             seed=seed,
             configs={str(file): content},
             rows=rows_in(content),
-            usual=row.usual
-            or _START + _UPDATE * self.comparison.budgets[name].own,
+            usual=row.usual or _START + _UPDATE * left,
+            taken_updates=taken,
             after=(pretrain_job(follows, seed), ) if follows else (),
             spared=('--finished-stages',
                     str(self.comparison.work_dir(follows, seed)))

@@ -215,7 +215,7 @@ def test_sweeps_make_all_combinations(tmp_path):
      'The row b: Nobody reads optim_wraper.x: did you mean optim_wrapper'),
     (dict(rows=dict(b=dict(cfg_options={'model.tasks.mocoo': None}))),
      'The row b: model.tasks.mocoo=None leaves out a task'),
-    (dict(rows=dict(b=dict(cfg_options=['x']))), 'row b.cfg_options is .*dict'),
+    (dict(rows=dict(b=dict(cfg_options=['x']))), 'b.cfg_options is .*a dict'),
     (dict(rows=dict(b=dict(updates='3'))), "row b.updates is '3': set it to "
      'a whole number, at least 1'),
     (dict(rows=dict(b=dict(share='half'))), "row b.share is 'half': set it to "

@@ -2,7 +2,8 @@
 """Rows that begin with the same stages, told apart by what those depend on."""
 import copy
 
-from mmmultissl.comparison.shared_stages import row_to_follow, stage_digests
+from mmmultissl.comparison.shared_stages import (in_common, row_to_follow,
+                                                 stage_digests)
 
 CONFIG = dict(
     model=dict(
@@ -31,6 +32,7 @@ def same(left, right):
 def test_stages_are_the_same_up_to_where_rows_differ():
     one = digests()
     assert len(set(one)) == 3
+    assert [stage.updates for stage in one] == [2, 2, 2]
     assert same(one, digests('elsewhere')) == [True] * 3
     other = copy.deepcopy(CONFIG['stages'])
     other['b']['distill']['weight'] = 2.
@@ -59,6 +61,8 @@ def test_a_row_without_stages_has_none():
 def test_the_first_row_with_most_in_common_is_followed():
     others = dict(plain=(), x=('p', ), y=('p', 'q'), z=('p', 'q'))
     assert row_to_follow(('p', 'q', 'r'), others) == 'y'
+    assert in_common(('p', 'q', 'r'), others['y']) == ('p', 'q')
+    assert in_common(('q', 'q'), others['y']) == ()
     assert row_to_follow(('p', 'r'), others) == 'x'
     assert row_to_follow(('q', 'q'), others) is None
     assert row_to_follow((), others) is None

@@ -159,6 +159,8 @@ def test_distances_and_their_weights():
     first, *others = (job for job in made.jobs if 'pretrain' in job.name)
     assert first.after == () and len(others) == 6
     assert all(job.after == (first.name, ) for job in others)
+    assert (first.taken_updates, {job.taken_updates for job in others}) == (
+        0, {960})
 
 
 @pytest.mark.slow

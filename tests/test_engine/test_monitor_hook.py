@@ -128,8 +128,10 @@ def test_a_run_that_breaks_is_ended_by_its_own_hook(voc, tmp_path):
 def test_bad_settings_are_said_at_once(voc, tmp_path):
     with pytest.raises(ValueError, match='no argument "intervall".*interval'):
         MonitorHook(batch=dict(intervall=3))
-    with pytest.raises(ValueError, match='BatchGeometry.*interval=0'):
-        MonitorHook(batch=dict(interval=0))
+    for interval, told in ((0, '0'), ('5', "'5'"), (2.5, '2.5')):
+        with pytest.raises(ValueError, match='BatchGeometry.*interval='
+                           f'{told}: set'):
+            MonitorHook(batch=dict(interval=interval))
     with pytest.raises(ValueError, match='memory of 1 features'):
         MonitorHook(rank=dict(memory=1))
     data = dict(type='mmmultissl.VOC07Images', data_root=str(voc),

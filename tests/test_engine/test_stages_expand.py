@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmmultissl.engine.stages import all_orders, expand_stages, pinned
 from mmmultissl.engine.stages.config_text import text_of
 from mmmultissl.engine.stages.inputs import (digest_of, inputs_of,
-                                              require_same_inputs)
+                                             require_same_inputs)
 from mmmultissl.engine.stages.progress import StageProgress, overview
 
 

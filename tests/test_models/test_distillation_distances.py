@@ -150,6 +150,26 @@ def test_unlike_features_are_explained(name):
             distance(dense(), dense()[..., :-1])
 
 
+@pytest.mark.parametrize('cfg, words', [
+    (dict(type='CRDDistance', feat_dim=8, queue_len=4), '8 and 8 channels'),
+    (dict(type='CRDDistance', in_channels=(4, 6), queue_len=4),
+     'made for 4 and 6 channels'),
+    (dict(type='QueueSimilarityDistance', feat_dim=8, queue_len=4),
+     'made for 8 and 8 channels: set in_channels of the distance'),
+    (dict(type='ContrastiveDistance', feat_dim=8, queue_len=4),
+     'made for 8 and 8 channels'),
+])
+def test_features_of_another_width_are_explained(cfg, words):
+    distance = MODELS.build(cfg)
+    with pytest.raises(ValueError, match=words):
+        distance(torch.randn(3, 4), torch.randn(3, 4))
+
+
+def test_embeddings_are_of_two_encoders():
+    with pytest.raises(ValueError, match='in_channels=512: set the channels'):
+        MODELS.build(dict(type='CRDDistance', in_channels=512))
+
+
 # Each by itself.
 
 

@@ -362,6 +362,14 @@ def test_teacher_ignores_an_inherited_initialisation(checkpoint):
     (dict(weight=-1.), 'weight=-1.0: set 0 or more'),
     (dict(views='view0'), "in a list, such as"),
     (dict(predictor=dict(in_chanels=4)), 'did you mean in_channels'),
+    (dict(predictor=512), 'predictor of .* is 512, but must be a dict'),
+    (dict(weight='1'), "weight='1': set 0 or more"),
+    (dict(distance='euclidean'), "distance of .* is 'euclidean', but must"),
+    (dict(distance=dict(type='mmmultissl.MoCoTask')),
+     'has the type mmmultissl.MoCoTask: set it to one of mmmultissl.Att'),
+    (dict(distance=dict(type='mmmultissl.Euclidean')), 'set it to one of'),
+    (dict(distance=dict(type='mmmultissl.EuclideanDistance', center=True)),
+     'did you mean centre'),
 ])
 def test_mistakes_are_explained(change, message):
     with pytest.raises(ValueError, match=message):

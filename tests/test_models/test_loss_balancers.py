@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mmmultissl.models.balancers import (MGDA, DynamicTaskPrioritisation,
-                                         DynamicWeightAverage, GeometricMean,
-                                         GradNorm, RandomLossWeights,
-                                         UncertaintyWeights)
+                                         DynamicWeightAverage, FixedWeights,
+                                         GeometricMean, GradNorm,
+                                         RandomLossWeights, UncertaintyWeights)
 from mmmultissl.models.utils import RingQueue
 
 from . import golden
@@ -325,3 +325,29 @@ def test_a_task_alone(kind, weight):
     s = -0.5
     assert first[0].item() == pytest.approx(
         0.5 * math.exp(-s) * losses[0].item() + 0.5 * s, rel=1e-5)
+
+
+@pytest.mark.parametrize('settings, message', [
+    (dict(gamma=-1), 'the gamma -1: set a number of 0 or more'),
+    (dict(gamma=dict(b='x')), "the gamma 'x': set"),
+    (dict(gamma=dict(d=1)), 'balancer.gamma names d, but the tasks are a, b'),
+    (dict(kpi=dict(d='top1')), 'balancer.kpi names d, but the tasks are a'),
+])
+def test_prioritisation_takes_names_and_numbers(settings, message):
+    with pytest.raises(ValueError, match=message):
+        with_tasks(DynamicTaskPrioritisation(**settings))
+
+
+@pytest.mark.parametrize('weights, message', [
+    (['a'], "balancer.weights is .*'a'.*, but must be a dict"),
+    (dict(a='1'), "gives a the weight '1': set a number"),
+    (dict(a=-1), 'gives a the weight -1: set a number of 0 or more'),
+])
+def test_fixed_weights_are_numbers_of_0_or_more(weights, message):
+    with pytest.raises(ValueError, match=message):
+        FixedWeights(weights)
+
+
+def test_grad_norm_does_not_reward_what_is_slow():
+    with pytest.raises(ValueError, match='alpha=-1: set'):
+        GradNorm(alpha=-1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmmultissl.registry import MODELS
+from mmmultissl.utils.setting_kinds import is_number
 
 from .base import LossBalancer, TaskLosses, mean_over_ranks
 
@@ -41,6 +42,13 @@ class DynamicTaskPrioritisation(LossBalancer):
         if not 0 < momentum <= 1:
             raise ValueError(f'The momentum of DynamicTaskPrioritisation is '
                              f'{momentum}: set a number in (0, 1].')
+        exponents = dict(gamma) if isinstance(gamma, dict) else {'': gamma}
+        exponents.pop('_scope_', None)
+        for exponent in exponents.values():
+            if not (is_number(exponent) and exponent >= 0):
+                raise ValueError(
+                    'DynamicTaskPrioritisation got the gamma '
+                    f'{exponent!r}: set a number of 0 or more.')
         self.kpi, self.gamma, self.momentum = kpi, gamma, momentum
         self._checked = False
 
@@ -49,8 +57,18 @@ class DynamicTaskPrioritisation(LossBalancer):
 
         Args:
             names (list[str]): The names of the tasks, in their order.
+
+        Raises:
+            ValueError: If ``kpi`` or ``gamma`` names another one.
         """
         super().set_tasks(names)
+        for key, given in (('kpi', self.kpi), ('gamma', self.gamma)):
+            unknown = sorted(set(given if isinstance(given, dict) else ()) -
+                             {*names, '_scope_'})
+            if unknown:
+                raise ValueError(
+                    f'model.balancer.{key} names {", ".join(unknown)}, but '
+                    f'the tasks are {", ".join(names)}: name these.')
         # 0 before the first step: no accuracy can leave it there.
         self.register_buffer('performance', torch.zeros(len(names)))
         gammas = [_of(self.gamma, name, 1.) for name in names]

@@ -3,6 +3,7 @@
 from typing import Dict, List, Optional
 
 from mmmultissl.registry import MODELS
+from mmmultissl.utils.setting_kinds import dict_of, is_number
 
 from .base import Balancer, TaskLosses
 
@@ -16,20 +17,22 @@ class FixedWeights(Balancer):
             named have weight 1. Defaults to None: a plain sum.
 
     Raises:
-        ValueError: If a weight is negative.
+        ValueError: If a weight is negative or no number.
     """
 
     def __init__(self, weights: Optional[Dict[str, float]] = None) -> None:
         super().__init__()
         self.weights = {
-            task: weight for task, weight in (weights or {}).items()
+            task: weight
+            for task, weight in dict_of('balancer.weights', weights).items()
             if task != '_scope_'
         }
         for task, weight in self.weights.items():
-            if weight < 0:
+            if not (is_number(weight) and weight >= 0):
                 raise ValueError(
-                    f'balancer.weights gives {task} the weight {weight}, '
-                    'which would train against it: set 0 or more.')
+                    f'balancer.weights gives {task} the weight {weight!r}: '
+                    'set a number of 0 or more, since less would train '
+                    'against it.')
 
     def set_tasks(self, names: List[str]) -> None:
         """Learn which tasks there are.

@@ -89,9 +89,10 @@ class GradNorm(GradientBalancer):
                  heads: bool = True) -> None:
         super().__init__()
         self.heads = heads
-        if lr <= 0 or initial_iters < 1:
-            raise ValueError(f'GradNorm got lr={lr} and initial_iters='
-                             f'{initial_iters}: set positive numbers.')
+        if lr <= 0 or initial_iters < 1 or alpha < 0:
+            raise ValueError(f'GradNorm got lr={lr}, initial_iters='
+                             f'{initial_iters} and alpha={alpha}: set '
+                             'positive numbers, alpha to 0 or more.')
         self.alpha, self.lr = alpha, lr
         self.initial_iters, self.begin_iter = initial_iters, begin_iter
         self.steps = StepCounter()

@@ -10,7 +10,9 @@ from torch import Tensor
 from mmmultissl.registry import MODELS
 from mmmultissl.utils.arguments import check_arguments
 from mmmultissl.utils.seeding import preserved_cpu_rng, seed_cpu
+from mmmultissl.utils.setting_kinds import dict_of, is_number
 
+from ..losses.distillation import DistillationDistance
 from ..selfsup.encoded_views import Features, TaskViews
 from ..utils import enqueued_at_the_end
 from .base import PretextTask
@@ -89,8 +91,7 @@ class FeatureDistillationTask(PretextTask):
         self.seed = seed
         with own_generator(seed):
             self.teacher = Teacher.of(teacher, 'FeatureDistillationTask')
-            self.distance = MODELS.build(
-                distance or dict(type='mmmultissl.EuclideanDistance'))
+            self.distance = _build_distance(distance)
             self.predictor = _build_predictor(predictor, features == 'dense')
 
     def init_weights(self) -> None:
@@ -164,15 +165,32 @@ def check_weight(weight: float, owner: str) -> None:
     Raises:
         ValueError: If it is negative or no number.
     """
-    if not weight >= 0:
-        raise ValueError(f'{owner} got weight={weight}: set 0 or more.')
+    if not (is_number(weight) and weight >= 0):
+        raise ValueError(f'{owner} got weight={weight!r}: set 0 or more.')
+
+
+def _build_distance(cfg: Optional[dict]) -> DistillationDistance:
+    where = 'distance of FeatureDistillationTask'
+    cfg = dict(dict_of(where, cfg) or dict(type='EuclideanDistance'))
+    kind = cfg.get('type')
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(cls, type) and issubclass(cls, DistillationDistance)):
+        known = sorted(f'mmmultissl.{name}'
+                       for name, value in MODELS.module_dict.items()
+                       if isinstance(value, type)
+                       and issubclass(value, DistillationDistance))
+        raise ValueError(f'{where} has the type {kind}: set it to one of '
+                         f'{", ".join(known)}.')
+    check_arguments(cls, cfg, where)
+    return MODELS.build(cfg)
 
 
 def _build_predictor(cfg: Optional[dict],
                      dense: bool) -> Optional[nn.Module]:
     if cfg is None:
         return None
-    cfg = copy.deepcopy(dict(cfg))
+    cfg = copy.deepcopy(
+        dict(dict_of('predictor of FeatureDistillationTask', cfg)))
     cls = MODELS.get(
         cfg.setdefault('type', 'mmmultissl.DistillationPredictor'))
     if cls is not None and cls.__name__ == 'DistillationPredictor':

@@ -3,6 +3,7 @@
 from typing import Dict, Optional
 
 from mmmultissl.models.selfsup import MultiSSL
+from mmmultissl.utils.setting_kinds import is_count
 
 from .step import Step
 
@@ -29,12 +30,12 @@ class Measurement:
     steps_seen = 1
 
     def __init__(self, interval: int) -> None:
-        if int(interval) != interval or interval < 1:
+        if not is_count(interval) or interval < 1:
             raise ValueError(
                 f'{type(self).__name__} of MonitorHook got interval='
-                f'{interval}: set it to a whole number of at least 1, or set '
-                'the measurement to None to leave it out.')
-        self.interval = int(interval)
+                f'{interval!r}: set it to a whole number of at least 1, or '
+                'set the measurement to None to leave it out.')
+        self.interval = interval
 
     def before_train(self, runner, model: MultiSSL) -> None:
         """Prepare, so that what cannot work stops the run at once.

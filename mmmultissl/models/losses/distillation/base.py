@@ -1,7 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """What every distillation distance is."""
 from abc import ABCMeta, abstractmethod
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -20,6 +20,8 @@ class DistillationDistance(nn.Module, metaclass=ABCMeta):
     layouts: Tuple[str, ...] = ('pooled', 'dense')
     #: Whether student and teacher need as many channels as each other.
     same_channels = True
+    #: Channels of student and teacher that it was made for; None: any.
+    made_for: Optional[Tuple[int, int]] = None
     #: Whether they need maps of equal height and width.
     same_size = True
 
@@ -74,6 +76,13 @@ class DistillationDistance(nn.Module, metaclass=ABCMeta):
                 f'{shapes}: their channels differ, so set predictor=dict('
                 f'in_channels={student.size(1)}, '
                 f'out_channels={teacher.size(1)}) in the task.')
+        channels = (student.size(1), teacher.size(1))
+        if self.made_for is not None and channels != self.made_for:
+            raise ValueError(
+                f'{shapes}, but was made for {self.made_for[0]} and '
+                f'{self.made_for[1]} channels: set in_channels of the '
+                'distance where it has them, otherwise feat_dim, to those of '
+                'the encoders.')
         if self.same_size and student.shape[2:] != teacher.shape[2:]:
             raise ValueError(
                 f'{shapes}: their maps differ in size, so choose a stage '

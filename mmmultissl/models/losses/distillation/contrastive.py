@@ -78,6 +78,7 @@ class ContrastiveDistance(DistillationDistance):
         self.temperature = temperature
         self.symmetric = symmetric
         self.centre = centre
+        self.made_for = (feat_dim, feat_dim) if queue_len else None
         self.queue = RingQueue(feat_dim, queue_len) if queue_len else None
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:

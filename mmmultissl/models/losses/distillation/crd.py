@@ -52,7 +52,8 @@ class CRDDistance(DistillationDistance):
         temperature (float): :math:`\tau`. Defaults to 0.07.
 
     Raises:
-        ValueError: If the temperature is not positive.
+        ValueError: If the temperature is not positive, or ``in_channels`` no
+            pair.
     """
 
     layouts = ('pooled', )
@@ -67,7 +68,13 @@ class CRDDistance(DistillationDistance):
         if temperature <= 0:
             raise ValueError(f'The temperature of CRDDistance is {temperature}'
                              ': set a positive one, such as 0.07.')
+        if in_channels is not None and (isinstance(in_channels, (str, int))
+                                        or len(in_channels) != 2):
+            raise ValueError(
+                f'CRDDistance got in_channels={in_channels!r}: set the '
+                'channels of student and teacher, such as (512, 512).')
         self.temperature = temperature
+        self.made_for = tuple(in_channels or (feat_dim, feat_dim))
         self.embed_student, self.embed_teacher = (
             (nn.Identity(), nn.Identity()) if in_channels is None else
             (nn.Linear(channels, feat_dim) for channels in in_channels))

@@ -53,6 +53,7 @@ class QueueSimilarityDistance(DistillationDistance):
                 'such as 0.2 and 0.01.')
         self.temperature = temperature
         self.teacher_temperature = teacher_temperature
+        self.made_for = (feat_dim, feat_dim)
         self.queue = RingQueue(feat_dim, queue_len)
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
