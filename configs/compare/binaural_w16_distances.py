@@ -3,10 +3,9 @@
 # one seed, to be judged on the scenes of `val` alone.
 #   python tools/compare.py configs/compare/binaural_w16_distances.py --jobs 2
 # All settings are our choice.
-_base_ = './binaural_w16_3k.py'
+_base_ = './binaural_w16_1500.py'
 
 title = 'Weights and distances of the distillation, three binaural tasks'
-total_updates = 1500
 seeds = [0]
 reference = 'incremental_spatial-foreground-gap_euclidean_0'
 baselines = []
@@ -34,4 +33,6 @@ rows = dict(
                 for weight in (0., *weights)
                 if weight or name == 'euclidean'
             })))
-evaluations = dict(s3r=None)
+# Beside azimuths the monitor's forgetting of each earlier task tells them
+# apart.
+evaluations = dict(retrieval=None, s3r=None, semantic=None)

@@ -91,13 +91,13 @@ def test_images(name):
 
 @pytest.mark.parametrize('name', [
     'binaural_demo', pytest.param('binaural_w16', marks=pytest.mark.slow),
-    pytest.param('binaural_w16_3k', marks=pytest.mark.slow)
+    pytest.param('binaural_w16_1500', marks=pytest.mark.slow)
 ])
 def test_binaural_sound(name):
     found, made = plan(name)
     orders = [row for row in found.shown
               if row.startswith('incremental_euclidean_')]
-    assert len(orders) == (3 if name.endswith('_3k') else 6)
+    assert len(orders) == (3 if name.endswith('_1500') else 6)
     assert {*found.shown} - {*orders} == {
         'random', 'spatial', 'foreground', 'gap', 'concat', 'multitask',
         'incremental_contrastive_spatial-foreground-gap',
@@ -200,8 +200,7 @@ def test_distances_and_their_weights_on_sound():
             assert stage.distill.weight == float(weight)
             assert stage.distill.distance.get('centre', False) == (
                 kind == 'centred')
-    assert {result.evaluation for result in made.results} == {
-        'azimuth', 'retrieval', 'semantic'}
+    assert {result.evaluation for result in made.results} == {'azimuth'}
 
 
 @pytest.mark.slow
