@@ -12,8 +12,7 @@ from .comparison import Comparison
 from .configs import downstream_config, merge
 from .evaluations import Evaluation
 from .placeholders import fill, keep, names_in, rows_in
-from .shared_stages import (StageDigest, in_common, row_to_follow,
-                            stage_digests)
+from .shared_stages import StageDigest, in_common, row_to_follow, stage_digests
 
 # Seconds of a start and of an update, for the first guess at the time left.
 _START, _UPDATE = 12., .25

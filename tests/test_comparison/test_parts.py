@@ -1,6 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 """Rows, budgets, placeholders, lists and figures, each by itself."""
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -646,3 +647,14 @@ def test_intervals_are_coloured_by_what_they_say():
     less = interval_plot(rows[:1], -1)
     assert 'fill:var(--wrong)' in less
     assert json.dumps(plot).count('<circle') == 3
+
+
+def test_long_names_have_room_beside_their_intervals():
+    found = difference_of({0: 1., 1: 2.}, {0: 0., 1: 0.})
+    for name, shown in (('moco', 'moco'),
+                        ('x' * 50, f'{"x" * 17}…{"x" * 18}')):
+        plot = interval_plot([(name, found)], 1)
+        # Right-aligned; a letter of 12 px is at most 7.2 px wide on average.
+        end, text = re.search(r'<text x="([\d.]+)"[^>]*=end>([^<]+)',
+                              plot).groups()
+        assert text == shown and float(end) >= 7.2 * len(text)

@@ -7,7 +7,9 @@ from mmmultissl.comparison.statistics import Difference
 
 from ..svg import ticks
 
-_WIDTH, _LINE, _LABEL, _RIGHT = 560, 22, 250, 14
+_WIDTH, _LINE, _RIGHT = 560, 22, 14
+# Of a letter of the widest of the usual fonts, and of the longest name.
+_LETTER, _LONGEST = 7.4, 36
 
 
 def interval_plot(rows: Sequence[Tuple[str, Difference]], sign: int) -> str:
@@ -31,9 +33,11 @@ def interval_plot(rows: Sequence[Tuple[str, Difference]], sign: int) -> str:
     margin = .05 * (max(ends) - min(ends)) or .5
     low, high = min(ends) - margin, max(ends) + margin
 
+    names = [_short(name) for name, _ in rows]
+    left = 8 + _LETTER * max(map(len, names))
+
     def across(value: float) -> float:
-        return _LABEL + (_WIDTH - _LABEL - _RIGHT) * (value - low) / (
-            high - low)
+        return left + (_WIDTH - left - _RIGHT) * (value - low) / (high - low)
 
     bottom = _LINE * len(rows) + 6
     parts = [f'<svg viewBox="0 0 {_WIDTH} {bottom + 20}" role=img>']
@@ -44,12 +48,12 @@ def interval_plot(rows: Sequence[Tuple[str, Difference]], sign: int) -> str:
                      f'y="{bottom + 14}" text-anchor=middle>{x:g}</text>')
     parts.append(f'<path d="M{across(0):.1f} 0V{bottom}" '
                  'stroke="var(--text)"/>')
-    for number, (name, found) in enumerate(rows):
+    for number, (name, (_, found)) in enumerate(zip(names, rows)):
         y = _LINE * (number + .5) + 3
         sure = found.sure(sign)
         paint = {True: '--right', False: '--wrong', None: '--soft'}[sure]
-        parts.append(f'<text x="{_LABEL - 8}" y="{y + 4:.1f}" '
-                     f'text-anchor=end>{escape(_short(name))}</text>')
+        parts.append(f'<text x="{left - 8:.1f}" y="{y + 4:.1f}" '
+                     f'text-anchor=end>{escape(name)}</text>')
         if found.low is not None:
             parts.append(f'<path d="M{across(found.low):.1f} {y:.1f}'
                          f'H{across(found.high):.1f}" stroke-width=3 '
@@ -60,4 +64,4 @@ def interval_plot(rows: Sequence[Tuple[str, Difference]], sign: int) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 36 else f'{name[:17]}…{name[-18:]}'
+    return name if len(name) <= _LONGEST else f'{name[:17]}…{name[-18:]}'
