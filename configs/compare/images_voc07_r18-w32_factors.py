@@ -17,10 +17,18 @@ contrastive = {
     dict(type='mmmultissl.ContrastiveDistance', temperature=.2, _delete_=True)
 }
 rate = 'stages.densecl.overrides.optim_wrapper.optimizer.lr'
+stages = dict(config='configs/compare/rows/incremental_w32.py')
+twice = dict(
+    updates=2 * _base_.total_updates,
+    beyond_budget='two stages have as many updates each as multi-task')
 rows = dict(
     _delete_=True,
+    # Length: two stages as long as a row, and one task as long as both.
+    moco_twice=dict(twice, cfg_options=_base_.alone_moco),
+    incremental_twice=dict(
+        twice, **stages, cfg_options=dict(stage_order=['moco', 'densecl'])),
     incremental=dict(
-        config='configs/compare/rows/incremental_w32.py',
+        **stages,
         sweep=dict(
             orders=[['moco', 'densecl']],
             options=dict(
