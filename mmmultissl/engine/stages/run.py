@@ -165,6 +165,11 @@ class _Folder:
         if record is not None and begun is not None:
             require_file(record.path(stage.work_dir), record.sha256)
             self._keep(stage, record)
+            if stage.updates:
+                # It follows a run that was moved.
+                write_text_atomically(
+                    record.path(stage.work_dir),
+                    osp.join(stage.work_dir, 'last_checkpoint'))
             say(f'{title(stage, len(self.stages))}: was done before')
             return None
         if begun is None:
