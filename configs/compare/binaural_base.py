@@ -35,9 +35,10 @@ rows = dict(
         sweep=dict(orders=[tasks]),
         cfg_options={
             # Without a predictor pooled features lie too close together to be
-            # told apart: docs/distillation.md.
-            f'stages.{task}.distill.distance':
-            dict(distances['contrastive'], centre=True, _delete_=True)
+            # told apart: docs/distillation.md. The weight was chosen by
+            # binaural_w16_distances.py.
+            f'stages.{task}.distill': dict(weight=.1, distance=dict(
+                distances['contrastive'], centre=True, _delete_=True))
             for task in tasks
         }),
     # A third for each column: the second reads the first, the third both.

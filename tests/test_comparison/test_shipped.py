@@ -106,7 +106,7 @@ def test_binaural_sound(name):
     assert {budget.total for row, budget in found.budgets.items()
             if row in found.shown} == {0, found.total_updates}
     row = 'incremental_contrastive_spatial-foreground-gap'
-    assert all(stage.distill.distance.centre
+    assert all(stage.distill.distance.centre and stage.distill.weight == .1
                for stage in found.configs[row].stages.values())
     jobs = {job.name: job for job in made.jobs}
     # A third is the first stage of each order that begins with it.
