@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import DefaultScope
 
 from mmmultissl.engine.backbone_weights import sha256_of
 from mmmultissl.models import MultiSSL, Teacher
@@ -315,6 +316,14 @@ def test_another_teacher_does_not_continue_a_run(checkpoint,
     other = build(remember=distil(other_checkpoint))
     with pytest.raises(ValueError, match='resume with the same teacher'):
         other.load_state_dict(state)
+
+
+@pytest.mark.parametrize('distance', [None, dict(type='KDDistance')])
+def test_distance_is_found_in_the_scope_of_a_run(checkpoint, distance):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        task = build(remember=distil(checkpoint, distance=distance)).tasks
+    assert type(task['remember'].distance).__name__ == (
+        'KDDistance' if distance else 'EuclideanDistance')
 
 
 def test_checksum_is_compared(checkpoint):

@@ -12,7 +12,7 @@ from mmmultissl.utils.arguments import check_arguments
 from mmmultissl.utils.seeding import preserved_cpu_rng, seed_cpu
 from mmmultissl.utils.setting_kinds import dict_of, is_number
 
-from ..losses.distillation import DistillationDistance
+from ..losses.distillation import DistillationDistance, EuclideanDistance
 from ..selfsup.encoded_views import Features, TaskViews
 from ..utils import enqueued_at_the_end
 from .base import PretextTask
@@ -171,7 +171,7 @@ def check_weight(weight: float, owner: str) -> None:
 
 def _build_distance(cfg: Optional[dict]) -> DistillationDistance:
     where = 'distance of FeatureDistillationTask'
-    cfg = dict(dict_of(where, cfg) or dict(type='EuclideanDistance'))
+    cfg = dict(dict_of(where, cfg) or dict(type=EuclideanDistance))
     kind = cfg.get('type')
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     if not (isinstance(cls, type) and issubclass(cls, DistillationDistance)):
@@ -182,7 +182,9 @@ def _build_distance(cfg: Optional[dict]) -> DistillationDistance:
         raise ValueError(f'{where} has the type {kind}: set it to one of '
                          f'{", ".join(known)}.')
     check_arguments(cls, cfg, where)
-    return MODELS.build(cfg)
+    # The class, because a run's default scope is another library's, where a
+    # name without scope is not known.
+    return MODELS.build(dict(cfg, type=cls))
 
 
 def _build_predictor(cfg: Optional[dict],
