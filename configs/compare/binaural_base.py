@@ -1,7 +1,7 @@
 # Copyright (c) mmmultissl contributors. All rights reserved.
 # The rows that combine the three binaural tasks. A child names the configs,
 # the budget, the data and the evaluations.
-_base_ = '../_base_/monitor.py'
+_base_ = ['../_base_/monitor.py', '../_base_/binaural_figures.py']
 
 seeds = [0, 1, 2]
 reference = 'multitask'
@@ -60,25 +60,3 @@ rows = dict(
             })
         for name, distance in distances.items()
     })
-
-evaluations = dict(
-    azimuth=dict(
-        metrics={
-            'azimuth error, degrees':
-            dict(key='azimuth/error', higher_is_better=False)
-        }),
-    retrieval=dict(
-        metrics={
-            'retrieval R@1, %':
-            dict(key='retrieval/recordings/sound-to-frame_R@1')
-        }),
-    s3r=dict(
-        metrics={
-            'S3R STFT distance':
-            dict(key='s3r/stft', higher_is_better=False)
-        }),
-    semantic=dict(
-        metrics={
-            'semantic mIoU of objects, %':
-            dict(key='semantic/foreground/mIoU')
-        }))

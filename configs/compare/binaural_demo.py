@@ -27,10 +27,11 @@ for kind in ('batch', 'gradients', 'rank', 'queues', 'keys', 'drift',
              'earlier_tasks'):
     monitor[kind].interval = 20
 cfg_options = {
-    'train_dataloader.dataset.data_root': scenes,
-    'train_dataloader.num_workers': 0,
-    'custom_hooks': [monitor]
+    f'{split}_dataloader.{key}': value
+    for split in ('train', 'test')
+    for key, value in (('dataset.data_root', scenes), ('num_workers', 0))
 }
+cfg_options['custom_hooks'] = [monitor]
 only = dict(
     spatial={
         'model.tasks.foreground': None,
@@ -68,10 +69,8 @@ rows = dict(
     amalgamation_euclidean=amalgamation,
     amalgamation_contrastive=amalgamation)
 
-judged = {
-    f'{split}_dataloader.dataset.data_root': scenes
-    for split in ('train', 'val', 'test')
-}
+root = 'dataloader.dataset.data_root'
+judged = {f'{split}_{root}': scenes for split in ('train', 'val', 'test')}
 evaluations = {
     task: dict(
         config=f'configs/demo/binaural_{task}_demo.py',

@@ -27,7 +27,8 @@ prepare = dict(
         ],
         output=esc10))
 
-cfg_options = {'train_dataloader.dataset.data_root': scenes}
+root = 'dataloader.dataset.data_root'
+cfg_options = {f'train_{root}': scenes, f'test_{root}': scenes}
 folder, kind = 'configs/binaural', 'omniaudio-w16_1xb32-coslr-50e_16khz.py'
 config = f'{folder}/multissl_binaural_{kind}'
 alone = dict(
@@ -54,10 +55,7 @@ rows = dict(
     amalgamation_euclidean=amalgamation,
     amalgamation_contrastive=amalgamation)
 
-judged = {
-    f'{split}_dataloader.dataset.data_root': scenes
-    for split in ('train', 'val', 'test')
-}
+judged = {f'{split}_{root}': scenes for split in ('train', 'val', 'test')}
 # The scenes' classes are those of ESC-10.
 classes = {
     f'{part}.num_classes': 10

@@ -52,7 +52,8 @@ class Evaluation:
         name (str): Its name.
         kind (str): ``voc07``, ``binaural_svm`` and ``pretext`` call
             ``tools/voc07.py``, ``tools/binaural_svm.py`` and
-            ``tools/test.py`` on the row's config and checkpoint; ``train``
+            ``tools/test.py`` on the row's config and checkpoint, ``pretext``
+            ``tools/test_stages.py`` where the row has stages; ``train``
             trains ``config`` on the checkpoint by ``tools/train.py``, and
             reads its last validation on the development lists or
             ``tools/test.py``'s figures on the test lists; ``command`` runs

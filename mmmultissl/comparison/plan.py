@@ -3,15 +3,16 @@
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmmultissl.engine.backbone_weights import COLUMNS, RANDOM
 from mmmultissl.utils.command_line import check_variables, read_config
 
 from .comparison import Comparison
 from .configs import downstream_config, merge
-from .evaluations import Evaluation
+from .evaluations import Column, Evaluation
 from .placeholders import fill, keep, names_in, rows_in
+from .pretext import columns_with_heads, task_of, trained_tasks
 from .shared_stages import StageDigest, in_common, row_to_follow, stage_digests
 
 # Seconds of a start and of an update, for the first guess at the time left.
@@ -69,6 +70,7 @@ class Result(NamedTuple):
         evaluation (str): The evaluation.
         job (str): The job that writes them.
         path (Path): A json, or a work dir.
+        columns (tuple[Column]): Which.
         features (Path | None): What ``--save-features`` writes, if anything.
     """
     row: str
@@ -76,6 +78,7 @@ class Result(NamedTuple):
     evaluation: str
     job: str
     path: Path
+    columns: Tuple[Column, ...]
     features: Optional[Path] = None
 
 
@@ -168,10 +171,36 @@ class Planner:
                             continue
                         evaluation = evaluation.with_settings(
                             row.evaluations[key])
+                    if evaluation.kind == 'pretext' and not self._heads(
+                            name, seed, evaluation):
+                        continue
                     made, result = self._evaluation(name, seed, evaluation)
                     jobs += [job for job in made if job is not None]
                     results.append(result)
+        self._check_tasks(results)
         return Plan(_in_order(jobs), results)
+
+    def _heads(self, name: str, seed: int,
+               evaluation: Evaluation) -> Tuple[Column, ...]:
+        """The figures of pretext tasks that a row has heads of."""
+        if not self.comparison.rows[name].train:
+            return ()
+        _, content = self._row_config(name, seed)
+        return columns_with_heads(evaluation.columns, trained_tasks(content))
+
+    def _check_tasks(self, results: Sequence[Result]) -> None:
+        found = {
+            column
+            for result in results for column in result.columns
+        }
+        for name, each in self.comparison.evaluations.items():
+            for column in each.columns:
+                if each.kind == 'pretext' and column not in found:
+                    raise ValueError(
+                        f'{column.name!r} of the evaluation {name} is a '
+                        f'figure of the task {task_of(column)} '
+                        f'({column.key}), which no row that it judges trains: '
+                        'correct the key, or leave the figure out by None.')
 
     def _preparations(self) -> List[Job]:
         made = []
@@ -252,24 +281,22 @@ class Planner:
                 dict(config=str(file), checkpoint=checkpoint, out=str(out),
                      seed=seed), seed), *words)
         else:
-            if (evaluation.kind == 'pretext'
-                    and checkpoint in (RANDOM, COLUMNS)):
-                raise ValueError(
-                    f'The row {name} has no heads of its own, which the '
-                    f'evaluation {evaluation.name} would judge: leave it '
-                    f'out by evaluations=dict({evaluation.name}=None).')
+            staged = evaluation.kind == 'pretext' and content.get('stages')
             if checkpoint == RANDOM:
                 words = (*words, '--seed', str(seed))
-            if evaluation.kind == 'pretext':
-                words = (*words, '--out-item', 'metrics')
+            if evaluation.kind == 'pretext' and not staged:
+                words = ('--out-item', 'metrics', *words)
             if (evaluation.kind == 'voc07' and evaluation.embedding
                     and seed == self.comparison.seeds_of(name)[0]):
                 features = folder / f'{evaluation.name}.{mode}.npy'
                 words = (*words, '--save-features', str(features))
-            words = (self.python, str(self.tools / evaluation.tool()),
-                     str(file), checkpoint, '--work-dir',
-                     str(folder / f'{evaluation.name}.{mode}'), '--out',
-                     str(out), *words)
+            # Every task of a staged row by its own heads.
+            judged = (('test_stages.py', str(self.comparison.work_dir(
+                name, seed)), '--last') if staged else
+                      (evaluation.tool(), str(file), checkpoint))
+            words = (self.python, str(self.tools / judged[0]), *judged[1:],
+                     '--work-dir', str(folder / f'{evaluation.name}.{mode}'),
+                     '--out', str(out), *words)
         rows = tuple(dict.fromkeys([*sources, *rows_in(content)]))
         made = Job(
             f'{job}.{mode}',
@@ -283,8 +310,10 @@ class Planner:
             lists=_lists([content, [*evaluation.args], [*evaluation.command]]),
             rows=rows,
             usual=evaluation.usual)
+        columns = (self._heads(name, seed, evaluation)
+                   if evaluation.kind == 'pretext' else evaluation.columns)
         return [made], Result(name, seed, evaluation.name, made.name, out,
-                              features)
+                              columns, features)
 
     def _downstream(self, name: str, seed: int, evaluation: Evaluation,
                     out: Path, title: str, job: str,
@@ -328,7 +357,7 @@ class Planner:
             judged=self.comparison.mode == 'dev')
         if self.comparison.mode == 'dev':
             return [train], Result(name, seed, evaluation.name, train.name,
-                                   work)
+                                   work, evaluation.columns)
         scored = work.with_name(f'{evaluation.name}.score')
         test = Job(
             f'{job}.score',
@@ -345,7 +374,7 @@ class Planner:
             rows=rows_in(content),
             usual=evaluation.usual / 5)
         return [train, test], Result(name, seed, evaluation.name, test.name,
-                                     out)
+                                     out, evaluation.columns)
 
     def _train_words(self, file: Path, work: Path,
                      seed: int) -> Tuple[str, ...]:

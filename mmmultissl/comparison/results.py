@@ -113,8 +113,7 @@ def collect(comparison: Comparison, plan: Plan,
     for result in plan.results:
         if result.job not in done:
             continue
-        columns = comparison.evaluations[result.evaluation].columns
-        for name, value in read_figures(result.path, columns).items():
+        for name, value in read_figures(result.path, result.columns).items():
             figures[result.row][name][result.seed] = value
     return figures
 

@@ -308,6 +308,45 @@ def test_needs_that_cannot_be_met_are_a_sentence(tmp_path, rows, words):
         plan(tmp_path, rows=rows)
 
 
+def of_tasks(*tasks):
+    """An evaluation by the heads of pretext tasks."""
+    return dict(pretext=dict(
+        kind='pretext', args=['--cfg-options', 'test_cfg.fp16=True'],
+        metrics={task: dict(key=f'{task}.loss') for task in tasks}))
+
+
+def test_heads_of_pretext_tasks_are_those_that_a_row_has(tmp_path):
+    staged = 'configs/compare/rows/incremental_w32.py'
+    rows = dict(
+        a=dict(cfg_options={'model.tasks': dict(moco=dict(a=1))}),
+        b=dict(train=False, checkpoint='random'),
+        c=dict(config=staged, updates=6, cfg_options=dict(
+            total_updates=6, stage_order=['moco', 'densecl'])))
+    found = read(tmp_path, rows=rows, seeds=[0], baselines=['a'],
+                 evaluations=of_tasks('moco', 'densecl'))
+    made = Planner(found, tmp_path, 'python').plan()
+    columns = {result.row: [column.name for column in result.columns]
+               for result in made.results}
+    assert columns == dict(a=['moco'], c=['moco', 'densecl'])
+    jobs = {job.name: job for job in made.jobs}
+    alone = jobs['a.seed0.pretext.dev'].command
+    assert Path(alone[1]).name == 'test.py'
+    assert alone[2:4] == (f'{found.folder}/runs/a/seed0/config.py',
+                          f'@{found.folder}/runs/a/seed0/pretrain/'
+                          'last_checkpoint')
+    assert '--out-item' in alone and alone[-1] == 'test_cfg.fp16=True'
+    one_by_one = jobs['c.seed0.pretext.dev']
+    assert Path(one_by_one.command[1]).name == 'test_stages.py'
+    assert one_by_one.command[2:4] == (
+        f'{found.folder}/runs/c/seed0/pretrain', '--last')
+    assert '--out-item' not in one_by_one.command
+    assert one_by_one.needs == ('c.seed0.pretrain', )
+    assert one_by_one.rows == ('c', )
+    with pytest.raises(ValueError, match="'mocco' .* of the task mocco"):
+        plan(tmp_path, rows=rows, seeds=[0], baselines=['a'],
+             evaluations=of_tasks('moco', 'mocco'))
+
+
 def test_lists_that_are_not_there_are_a_sentence(tmp_path):
     judge = dict(kind='voc07', metric='mAP', args=['{lists:voc}'])
     with pytest.raises(ValueError, match='lists of the comparison has none'):
