@@ -16,6 +16,7 @@ contrastive = {
     'stages.densecl.distill.distance':
     dict(type='mmmultissl.ContrastiveDistance', temperature=.2, _delete_=True)
 }
+both = {**nothing, 'stages.densecl.tasks': ['moco', 'densecl']}
 rate = 'stages.densecl.overrides.optim_wrapper.optimizer.lr'
 stages = dict(config='configs/compare/rows/incremental_w32.py')
 twice = dict(
@@ -45,6 +46,8 @@ rows = dict(
                 lower_rate={**nothing, rate: .0025},
                 # Stage lengths.
                 short_first={**nothing, 'stages.moco.updates': 640},
-                # Both tasks in the second stage.
-                both={**nothing, 'stages.densecl.tasks': ['moco', 'densecl']}))
-    ))
+                # Both tasks in the second stage, MoCo v2 with a new head and
+                # queue or with its own.
+                both=both,
+                both_kept={**both, 'stages.densecl.start': dict(
+                    momentum=True, tasks=['moco'])}))))

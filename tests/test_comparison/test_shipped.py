@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmmultissl.comparison import Planner, read_comparison
+from mmmultissl.engine.stages import expand_stages
 
 FOLDER = Path('configs') / 'compare'
 IMAGES = {
@@ -173,8 +174,11 @@ def test_one_factor_at_a_time():
     stages = {row.split('densecl_')[1]: found.configs[row].stages.densecl
               for row in found.shown if row not in twice}
     assert all(stage.distill is None for name, stage in stages.items()
-               if name in ('sequential', 'lower_rate', 'short_first', 'both'))
+               if name in ('sequential', 'lower_rate', 'short_first', 'both',
+                           'both_kept'))
     assert stages['both'].tasks == ['moco', 'densecl']
+    assert stages['both_kept'] == dict(
+        stages['both'], start=dict(momentum=True, tasks=['moco']))
     assert stages['lower_rate'].overrides.optim_wrapper.optimizer.lr == .0025
     assert stages['ema'].teacher == 'last_ema'
     assert stages['dense'].distill.features == 'dense'
@@ -204,7 +208,38 @@ def test_distances_and_their_weights_on_sound():
             assert stage.distill.weight == float(weight)
             assert stage.distill.distance.get('centre', False) == (
                 kind == 'centred')
-    assert {result.evaluation for result in made.results} == {'azimuth'}
+    assert {result.evaluation for result in made.results} == {
+        'azimuth', 'pretext'}
+
+
+@pytest.mark.slow
+def test_one_factor_at_a_time_on_sound():
+    found, made = plan('binaural_w16_factors')
+    assert [found.budgets[row].own for row in found.shown] == [
+        3000, 4500, 1500, 1500, 1500, 1500]
+    options = {row.split('gap_')[-1]: found.configs[row]
+               for row in found.shown}
+    for name, cfg in options.items():
+        cfg.randomness.seed = 0
+        assert [*cfg.stage_order] == ['spatial', 'foreground', 'gap']
+        for stage in cfg.stages.values():
+            if name == 'cumulative':
+                assert stage.distill is None
+            else:
+                assert stage.distill.distance.centre
+        last = expand_stages(cfg, 'unused')[-1]
+        alone = 'cumulative' not in name
+        assert last.tasks == (('gap', ) if alone else (
+            'spatial', 'foreground', 'gap'))
+        assert ('visual' in last.cfg.start_from['parts'][-1]) != alone
+        assert (last.cfg.model.companions.visual is None) == alone
+        assert last.cfg.optim_wrapper.optimizer.lr == (
+            3e-4 if name == 'lower_rate' else 1e-3)
+    kept = expand_stages(options['cumulative'], 'unused')[-1].cfg.start_from
+    assert kept['parts'] == ['backbone.', 'tasks.spatial.',
+                             'tasks.foreground.', 'companions.visual.']
+    assert {result.evaluation for result in made.results} == {
+        'azimuth', 'pretext'}
 
 
 @pytest.mark.slow
