@@ -22,7 +22,7 @@ from typing import Dict, List, Optional, Sequence
 
 from mmengine.logging import MMLogger
 from show_progress import tail_of, words_for
-from step_runner import Runner, Step
+from step_runner import Runner, Step, make_environment
 
 import mmmultissl  # noqa: F401  (first: makes mmmultissl:: configs readable)
 from mmmultissl.comparison import (Comparison, Job, Plan, Planner, allow_test,
@@ -128,26 +128,6 @@ def make_steps(comparison: Comparison, jobs: Sequence[Job],
             after=job.after,
             spared=job.spared) for job in jobs
     ]
-
-
-def make_environment(jobs: int) -> Dict[str, str]:
-    """Share the cores out.
-
-    Args:
-        jobs (int): How many run at a time.
-
-    Returns:
-        dict[str, str]: Of the commands. An ``OMP_NUM_THREADS`` of this
-        process's environment is kept.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(
-        os, 'sched_getaffinity') else os.cpu_count() or 1
-    threads = os.environ.get('OMP_NUM_THREADS', str(max(1, cores // jobs)))
-    return dict(
-        os.environ,
-        OMP_NUM_THREADS=threads,
-        MKL_NUM_THREADS=threads,
-        PYTHONUNBUFFERED='1')
 
 
 def show_plan(comparison: Comparison, plan: Plan) -> None:

@@ -20,6 +20,26 @@ from show_progress import Command, Progress, tail_of, words_for
 _LOOK, _PERIOD = .5, 20.
 
 
+def make_environment(jobs: int) -> Dict[str, str]:
+    """Share the cores out.
+
+    Args:
+        jobs (int): How many run at a time.
+
+    Returns:
+        dict[str, str]: Of the commands. An ``OMP_NUM_THREADS`` of this
+        process's environment is kept.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(
+        os, 'sched_getaffinity') else os.cpu_count() or 1
+    threads = os.environ.get('OMP_NUM_THREADS', str(max(1, cores // jobs)))
+    return dict(
+        os.environ,
+        OMP_NUM_THREADS=threads,
+        MKL_NUM_THREADS=threads,
+        PYTHONUNBUFFERED='1')
+
+
 class Step(NamedTuple):
     """A command with a name.
 

@@ -16,14 +16,13 @@ if __name__ == '__main__':
 import argparse
 import fcntl
 import json
-import os
 import signal
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence
 
 from mmengine.logging import MMLogger
-from step_runner import Runner, Step
+from step_runner import Runner, Step, make_environment
 
 from mmmultissl.comparison.tables import laid_out
 from mmmultissl.engine.atomic_save import write_text_atomically
@@ -166,11 +165,10 @@ def run(args: argparse.Namespace) -> int:
     except BlockingIOError:
         raise ValueError(f'Another tools/test_stages.py is at work in '
                          f'{args.work_dir}: wait for its end.') from None
-    environment = dict(os.environ, PYTHONUNBUFFERED='1')
-    keep: Tuple[int, ...] = (lock.fileno(), )
     status = Runner(
         [make_step(test, args.work_dir, args.cfg_options) for test in tests],
-        args.work_dir, args.jobs, environment, keep).run()
+        args.work_dir, args.jobs, make_environment(args.jobs),
+        (lock.fileno(), )).run()
     if status:
         return status
     held_out = collect(tests, args.work_dir)

@@ -70,7 +70,8 @@ class Result(NamedTuple):
         evaluation (str): The evaluation.
         job (str): The job that writes them.
         path (Path): A json, or a work dir.
-        columns (tuple[Column]): Which.
+        columns (tuple[Column]): Those of the evaluation that the row can
+            have.
         features (Path | None): What ``--save-features`` writes, if anything.
     """
     row: str
@@ -183,7 +184,8 @@ class Planner:
     def _heads(self, name: str, seed: int,
                evaluation: Evaluation) -> Tuple[Column, ...]:
         """The figures of pretext tasks that a row has heads of."""
-        if not self.comparison.rows[name].train:
+        row = self.comparison.rows[name]
+        if not row.train and row.checkpoint in (RANDOM, COLUMNS):
             return ()
         _, content = self._row_config(name, seed)
         return columns_with_heads(evaluation.columns, trained_tasks(content))
@@ -281,7 +283,8 @@ class Planner:
                 dict(config=str(file), checkpoint=checkpoint, out=str(out),
                      seed=seed), seed), *words)
         else:
-            staged = evaluation.kind == 'pretext' and content.get('stages')
+            staged = (evaluation.kind == 'pretext' and content.get('stages')
+                      and self.comparison.rows[name].train)
             if checkpoint == RANDOM:
                 words = (*words, '--seed', str(seed))
             if evaluation.kind == 'pretext' and not staged:

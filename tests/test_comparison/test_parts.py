@@ -320,6 +320,8 @@ def test_heads_of_pretext_tasks_are_those_that_a_row_has(tmp_path):
     rows = dict(
         a=dict(cfg_options={'model.tasks': dict(moco=dict(a=1))}),
         b=dict(train=False, checkpoint='random'),
+        d=dict(train=False, checkpoint='elsewhere.pth',
+               cfg_options={'model.tasks': dict(densecl=dict(a=1))}),
         c=dict(config=staged, updates=6, cfg_options=dict(
             total_updates=6, stage_order=['moco', 'densecl'])))
     found = read(tmp_path, rows=rows, seeds=[0], baselines=['a'],
@@ -327,8 +329,9 @@ def test_heads_of_pretext_tasks_are_those_that_a_row_has(tmp_path):
     made = Planner(found, tmp_path, 'python').plan()
     columns = {result.row: [column.name for column in result.columns]
                for result in made.results}
-    assert columns == dict(a=['moco'], c=['moco', 'densecl'])
+    assert columns == dict(a=['moco'], c=['moco', 'densecl'], d=['densecl'])
     jobs = {job.name: job for job in made.jobs}
+    assert jobs['d.seed0.pretext.dev'].command[3] == 'elsewhere.pth'
     alone = jobs['a.seed0.pretext.dev'].command
     assert Path(alone[1]).name == 'test.py'
     assert alone[2:4] == (f'{found.folder}/runs/a/seed0/config.py',
