@@ -132,7 +132,8 @@ def row_config(row: Row, updates: Optional[int]) -> Config:
         Config: The whole config, without parents.
 
     Raises:
-        ValueError: If its ``cfg_options`` set what nobody reads.
+        ValueError: If its ``cfg_options`` set what nobody reads, or its
+            balancer weighs a task that is not there.
     """
     read = row.read()
     try:
@@ -160,7 +161,21 @@ def row_config(row: Row, updates: Optional[int]) -> Config:
             name: task
             for name, task in tasks.items() if task is not None
         }
+        _check_weights(cfg, row.name)
     return cfg
+
+
+def _check_weights(cfg: Config, row: str) -> None:
+    """Refuse weights of tasks that are not there before anything runs."""
+    if cfg.get('stages'):  # whose distillation is a task that is yet to come
+        return
+    weights = (cfg.model.get('balancer') or {}).get('weights')
+    for task in weights if isinstance(weights, dict) else ():
+        if task not in cfg.model.tasks:
+            raise ValueError(
+                f'The row {row}: model.balancer.weights names the task {task}'
+                f', but the tasks of its model are {", ".join(cfg.model.tasks)}'
+                ': correct the name.')
 
 
 def column_sources(rows: Sequence[str]) -> Dict[str, Dict[str, str]]:

@@ -231,6 +231,11 @@ def test_sweeps_make_all_combinations(tmp_path):
      'row b is .*must be a list of dicts'),
     (dict(rows=dict(b=dict(sweep=dict(weights=[dict(a='x')])))),
      "The weight of a in sweep.weights of the row b is 'x'"),
+    (dict(baselines=['a'], rows=dict(b=dict(
+        cfg_options={'model.tasks': dict(moco=dict(t=1))},
+        sweep=dict(weights=[dict(moco=1, mocoo=2)])))),
+     'The row b_moco1-mocoo2: model.balancer.weights names the task mocoo, '
+     'but the tasks of its model are moco: correct'),
     (dict(rows=dict(b=dict(sweep=dict(balancer='PCGard')))),
      'is of the type mmmultissl.PCGard, which is no balancer: there are CAGr'),
     (dict(rows=dict(b=dict(sweep=dict(balancer=dict(x=dict(
